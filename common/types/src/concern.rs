@@ -1,0 +1,168 @@
+//! Read and write concern.
+
+use crate::{Code, Fault};
+use bson::{RawBsonRef, RawDocument};
+use std::time::Duration;
+
+/// How many members must have a write before it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum W {
+    /// That many members; 0 asks for no acknowledgement.
+    Count(u32),
+    /// A majority of the voting, data-bearing members.
+    Majority,
+    /// A mode of `settings.getLastErrorModes`.
+    Mode(String),
+}
+
+/// What a write waits for before it is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteConcern {
+    pub w: W,
+    /// Wait until the journal is synced; `None` leaves it to `w` (majority implies it).
+    pub journal: Option<bool>,
+    /// Bound of the wait; zero is unbounded.
+    pub timeout: Duration,
+}
+
+impl Default for WriteConcern {
+    fn default() -> WriteConcern {
+        WriteConcern { w: W::Majority, journal: None, timeout: Duration::ZERO }
+    }
+}
+
+impl WriteConcern {
+    /// Parses a `writeConcern` document; absent fields take the defaults of MongoDB (`w: 1` when the document is there without `w`).
+    ///
+    /// # Errors
+    /// `FailedToParse` (9), `TypeMismatch` (14) or `BadValue` (2).
+    pub fn parse(doc: &RawDocument) -> Result<WriteConcern, Fault> {
+        let mut concern = WriteConcern { w: W::Majority, journal: None, timeout: Duration::ZERO };
+        for element in doc.iter() {
+            let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+            match (name.as_str(), value) {
+                ("w", RawBsonRef::String("majority")) => concern.w = W::Majority,
+                ("w", RawBsonRef::String(mode)) => concern.w = W::Mode(mode.to_owned()),
+                ("w", value) => concern.w = W::Count(count(value)?),
+                ("j" | "fsync", RawBsonRef::Boolean(on)) => concern.journal = Some(on),
+                ("j" | "fsync", RawBsonRef::Null) => {}
+                ("j" | "fsync", value) => concern.journal = Some(integer(value, name.as_str())? != 0),
+                ("wtimeout" | "wtimeoutMS", value) => {
+                    let millis = integer(value, name.as_str())?;
+                    concern.timeout = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+                }
+                ("provenance" | "getLastError", _) => {}
+                (other, _) => {
+                    return Err(Fault::new(
+                        Code::Location(40415),
+                        format!("BSON field 'writeConcern.{other}' is an unknown field."),
+                    ));
+                }
+            }
+        }
+        if concern.w == W::Count(0) && concern.journal == Some(true) {
+            return Err(Fault::bad_value("writeConcern.j cannot be true when writeConcern.w is 0"));
+        }
+        Ok(concern)
+    }
+
+    /// Whether the client wants no answer.
+    pub fn is_unacknowledged(&self) -> bool {
+        self.w == W::Count(0)
+    }
+
+    /// Whether the journal must be synced before the write is acknowledged.
+    pub fn needs_journal(&self) -> bool {
+        self.journal.unwrap_or(self.w == W::Majority)
+    }
+}
+
+fn count(value: RawBsonRef<'_>) -> Result<u32, Fault> {
+    let number = integer(value, "w")?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| *number <= 50)
+        .ok_or_else(|| Fault::new(Code::FailedToParse, "w has to be a non-negative number and not greater than 50"))
+}
+
+fn integer(value: RawBsonRef<'_>, name: &str) -> Result<i64, Fault> {
+    match value {
+        RawBsonRef::Int32(number) => Ok(i64::from(number)),
+        RawBsonRef::Int64(number) => Ok(number),
+        RawBsonRef::Double(number) if number.is_finite() => Ok(number as i64),
+        _ => Err(Fault::new(Code::TypeMismatch, format!("writeConcern.{name} must be a number"))),
+    }
+}
+
+/// How settled the data of a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadConcernLevel {
+    #[default]
+    Local,
+    Available,
+    Majority,
+    Linearizable,
+    Snapshot,
+}
+
+/// A `readConcern` document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadConcern {
+    /// `None` where the client named none.
+    pub level: Option<ReadConcernLevel>,
+    /// Read nothing older than this (causal consistency).
+    pub after_cluster_time: Option<crate::Timestamp>,
+    /// Read exactly at this time (level snapshot).
+    pub at_cluster_time: Option<crate::Timestamp>,
+}
+
+impl ReadConcern {
+    /// Parses a `readConcern` document.
+    ///
+    /// # Errors
+    /// `FailedToParse` (9), `TypeMismatch` (14) or `InvalidOptions` (72).
+    pub fn parse(doc: &RawDocument) -> Result<ReadConcern, Fault> {
+        let mut concern = ReadConcern::default();
+        for element in doc.iter() {
+            let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+            match (name.as_str(), value) {
+                ("level", RawBsonRef::String(level)) => {
+                    concern.level = Some(match level {
+                        "local" => ReadConcernLevel::Local,
+                        "available" => ReadConcernLevel::Available,
+                        "majority" => ReadConcernLevel::Majority,
+                        "linearizable" => ReadConcernLevel::Linearizable,
+                        "snapshot" => ReadConcernLevel::Snapshot,
+                        other => {
+                            return Err(Fault::bad_value(format!(
+                                "Enumeration value '{other}' for field 'readConcern.level' is not a valid value."
+                            )));
+                        }
+                    });
+                }
+                ("afterClusterTime", RawBsonRef::Timestamp(ts)) => concern.after_cluster_time = Some(ts.into()),
+                ("atClusterTime", RawBsonRef::Timestamp(ts)) => concern.at_cluster_time = Some(ts.into()),
+                ("provenance", _) => {}
+                ("level" | "afterClusterTime" | "atClusterTime", _) => {
+                    return Err(Fault::new(
+                        Code::TypeMismatch,
+                        format!("BSON field 'readConcern.{}' is the wrong type", name.as_str()),
+                    ));
+                }
+                (other, _) => {
+                    return Err(Fault::new(
+                        Code::Location(40415),
+                        format!("BSON field 'readConcern.{other}' is an unknown field."),
+                    ));
+                }
+            }
+        }
+        if concern.at_cluster_time.is_some() && concern.level != Some(ReadConcernLevel::Snapshot) {
+            return Err(Fault::new(
+                Code::InvalidOptions,
+                "atClusterTime field can be set only if level is equal to: snapshot",
+            ));
+        }
+        Ok(concern)
+    }
+}
