@@ -1,0 +1,5 @@
+//! `balancerStatus`: what the balancer does.
+
+/// A `balancerStatus` command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BalancerStatus;

@@ -1,0 +1,5 @@
+//! `getShardMap`: the connection strings of all shards.
+
+/// A `getShardMap` command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetShardMap;

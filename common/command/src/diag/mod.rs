@@ -1,0 +1,11 @@
+//! Commands that explain and measure.
+
+pub mod coll_stats;
+pub mod db_stats;
+pub mod explain;
+pub mod validate;
+
+pub use coll_stats::CollStats;
+pub use db_stats::DbStats;
+pub use explain::{Explain, Explained};
+pub use validate::Validate;
