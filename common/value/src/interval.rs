@@ -210,3 +210,57 @@ pub fn complement(list: &[Interval]) -> Vec<Interval> {
     gaps.retain(|gap| !gap.is_empty());
     gaps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_interval() -> impl Strategy<Value = Interval> {
+        (0i32..8, any::<bool>(), 0i32..8, any::<bool>()).prop_map(|(min, min_in, max, max_in)| {
+            Interval::new(Bson::Int32(min), min_in, Bson::Int32(max), max_in)
+        })
+    }
+
+    fn holds(list: &[Interval], value: f64) -> bool {
+        list.iter().any(|interval| interval.contains(&Bson::Double(value)))
+    }
+
+    proptest! {
+        #[test]
+        fn sets_of_values(
+            left in prop::collection::vec(any_interval(), 0..5),
+            right in prop::collection::vec(any_interval(), 0..5),
+        ) {
+            let (a, b) = (normalize(left.clone()), normalize(right.clone()));
+            let (both, either, none) = (intersect(&a, &b), union(&a, &b), complement(&a));
+            for half in -1..17 {
+                let value = f64::from(half) / 2.0;
+                prop_assert_eq!(holds(&a, value), holds(&left, value), "{}", value);
+                prop_assert_eq!(holds(&both, value), holds(&a, value) && holds(&b, value), "{}", value);
+                prop_assert_eq!(holds(&either, value), holds(&a, value) || holds(&b, value), "{}", value);
+                prop_assert_eq!(holds(&none, value), !holds(&a, value), "{}", value);
+            }
+            for list in [&a, &both, &either, &none] {
+                prop_assert!(list.windows(2).all(|pair| !touches(&pair[0], &pair[1])), "{:?}", list);
+            }
+        }
+
+        #[test]
+        fn key_ranges(prefix in prop::collection::vec(250u8.., 0..3), key in prop::collection::vec(250u8.., 0..4)) {
+            prop_assert_eq!(KeyRange::prefix(&prefix).contains(&key), key.starts_with(&prefix));
+            prop_assert_eq!(KeyRange::point(&prefix).contains(&key), key == prefix);
+        }
+    }
+
+    #[test]
+    fn points_and_all() {
+        assert!(Interval::point(Bson::Int32(1)).is_point());
+        assert!(Interval::new(Bson::Int32(1), true, Bson::Double(1.0), true).is_point());
+        assert!(!Interval::all().is_point() && Interval::all().is_all());
+        let range =
+            |start: u8, end: Option<u8>| KeyRange { start: vec![start], end: end.map(|end| vec![end]) };
+        assert_eq!(range(1, Some(5)).intersect(&range(3, None)), Some(range(3, Some(5))));
+        assert_eq!(range(1, Some(3)).intersect(&range(3, None)), None);
+    }
+}

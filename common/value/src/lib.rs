@@ -8,6 +8,8 @@ pub mod key;
 pub mod number;
 pub mod order;
 pub mod path;
+#[cfg(test)]
+mod sample;
 mod shared_doc;
 pub mod validate;
 

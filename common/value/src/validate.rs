@@ -171,3 +171,6 @@ impl<'a> Cursor<'a> {
         Ok(scope_end)
     }
 }
+
+#[cfg(test)]
+mod tests;

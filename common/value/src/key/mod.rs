@@ -236,3 +236,6 @@ fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     }
     out.extend_from_slice(&TEXT_END);
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ fn integer(number: i64, narrow: bool) -> Number {
     }
 }
 
+// The operators of the language cannot widen or answer `None`, and a hidden widening behind `+` would surprise.
+#[allow(clippy::should_implement_trait)]
 impl Number {
     /// Sum; int64 overflow goes on as double.
     #[must_use]
@@ -119,5 +121,47 @@ impl Number {
             Number::Double(number) => Some(Number::Double(number.abs())),
             Number::Decimal(number) => Some(Number::Decimal(decimal::abs(number))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Number::{Double, Int32, Int64};
+
+    fn decimal(text: &str) -> Number {
+        Number::Decimal(decimal::parse(text).unwrap())
+    }
+
+    /// Checks type and value; decimals with their exponent.
+    fn check(got: Option<Number>, wanted: Option<Number>) {
+        let show = |number: Option<Number>| number.map(|number| format!("{:?}", number.to_bson()));
+        assert_eq!(show(got), show(wanted));
+    }
+
+    #[test]
+    fn arithmetic_widens() {
+        check(Some(Int32(1).add(Int32(2))), Some(Int32(3)));
+        check(Some(Int32(i32::MAX).add(Int32(1))), Some(Int64(1 << 31)));
+        check(Some(Int32(1).add(Int64(2))), Some(Int64(3)));
+        check(Some(Int64(i64::MAX).add(Int32(1))), Some(Double(9.223_372_036_854_775_807e18)));
+        check(Int64(i64::MAX).checked_add(Int32(1)), None);
+        check(Some(Int32(1).add(Double(0.5))), Some(Double(1.5)));
+        check(Some(Int32(1).add(decimal("0.10"))), Some(decimal("1.10")));
+        check(Some(Double(0.1).add(decimal("0"))), Some(decimal("0.100000000000000")));
+        check(Some(Int32(5).sub(Int64(7))), Some(Int64(-2)));
+        check(Some(Int32(1 << 20).mul(Int32(1 << 20))), Some(Int64(1 << 40)));
+        check(Int64(i64::MAX).checked_mul(Int32(2)), None);
+        check(Int32(10).div(Int32(4)), Some(Double(2.5)));
+        check(Int32(10).div(Int32(0)), None);
+        check(Int32(10).div(Double(-0.0)), None);
+        check(decimal("1").div(Int32(3)), Some(decimal("0.3333333333333333333333333333333333")));
+        check(Int32(-7).modulo(Int32(3)), Some(Int32(-1)));
+        check(Int64(i64::MIN).modulo(Int32(-1)), Some(Int64(0)));
+        check(Double(7.5).modulo(Int32(2)), Some(Double(1.5)));
+        check(decimal("7.5").modulo(Int32(-2)), Some(decimal("1.5")));
+        check(Some(Int32(i32::MIN).negate()), Some(Int64(1 << 31)));
+        check(Int32(i32::MIN).abs(), Some(Int64(1 << 31)));
+        check(Int64(i64::MIN).abs(), None);
     }
 }

@@ -53,3 +53,84 @@ fn double_decimal(left: f64, right: Decimal128) -> Ordering {
         (false, _) => Ordering::Greater,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::decimal::Unpacked;
+    use crate::sample::any_number;
+    use proptest::prelude::*;
+
+    /// A number written out in full: rank of its kind, then exponent of the first digit and digits.
+    fn written(number: Number) -> (i32, i32, String) {
+        let finite = |negative: bool, digits: &str, last_exponent: i32| {
+            let digits = digits.trim_start_matches('0');
+            let exponent = last_exponent + digits.len() as i32 - 1;
+            let digits = digits.trim_end_matches('0').to_owned();
+            match (digits.is_empty(), negative) {
+                (true, _) => (0, 0, String::new()),
+                (false, negative) => (if negative { -1 } else { 1 }, exponent, digits),
+            }
+        };
+        match number {
+            Number::Int32(number) => finite(number < 0, &number.unsigned_abs().to_string(), 0),
+            Number::Int64(number) => finite(number < 0, &number.unsigned_abs().to_string(), 0),
+            Number::Double(number) if number.is_nan() => (-3, 0, String::new()),
+            Number::Double(number) if number.is_infinite() => (number.signum() as i32 * 2, 0, String::new()),
+            // Every double ends within 1074 places.
+            Number::Double(number) => {
+                finite(number < 0.0, &format!("{:.1074}", number.abs()).replace('.', ""), -1074)
+            }
+            Number::Decimal(number) => match decimal::unpack(number) {
+                Unpacked::NaN => (-3, 0, String::new()),
+                Unpacked::Infinity { negative } => (if negative { -2 } else { 2 }, 0, String::new()),
+                Unpacked::Finite { negative, coefficient, exponent } => {
+                    finite(negative, &coefficient.to_string(), exponent)
+                }
+            },
+        }
+    }
+
+    fn slow_compare(left: Number, right: Number) -> Ordering {
+        let (left_rank, left_exponent, left_digits) = written(left);
+        let (right_rank, right_exponent, right_digits) = written(right);
+        let size = (left_exponent, left_digits).cmp(&(right_exponent, right_digits));
+        left_rank.cmp(&right_rank).then(if left_rank < 0 { size.reverse() } else { size })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn agrees_with_numbers_written_out(left in any_number(), right in any_number()) {
+            let (left, right) = (Number::from_bson(&left).unwrap(), Number::from_bson(&right).unwrap());
+            prop_assert_eq!(left.compare(right), slow_compare(left, right), "{:?} {:?}", left, right);
+            prop_assert_eq!(left.compare(left), Ordering::Equal);
+        }
+
+        #[test]
+        fn conversions_agree(number in any_number()) {
+            let number = Number::from_bson(&number).unwrap();
+            let exact = number.to_i64_exact();
+            prop_assert_eq!(exact.is_some_and(|exact| Number::Int64(exact).compare(number).is_eq()), exact.is_some());
+            if let Some(truncated) = number.to_i64_truncated() {
+                prop_assert_eq!(truncated, number.to_i64_saturating());
+            }
+            if let Number::Decimal(decimal) = number {
+                let shown = decimal::parse(&decimal.to_string()).unwrap();
+                prop_assert_eq!(decimal::unpack(shown), decimal::unpack(decimal::parse(&shown.to_string()).unwrap()));
+                prop_assert_eq!(decimal::compare(shown, decimal), Ordering::Equal);
+            }
+        }
+    }
+
+    #[test]
+    fn decimal_text_is_checked() {
+        for good in ["1", "-1.5E+3", ".5", "5.", "1e5", "NaN", "-Infinity", "+inf"] {
+            assert!(decimal::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", ".", "e5", "1e", "0x1", "1 2", "--1", "1.2.3", "abc", "1e+"] {
+            assert!(decimal::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

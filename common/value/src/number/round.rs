@@ -82,3 +82,35 @@ fn decimal_to_place(number: bson::Decimal128, place: i32, nearest: bool) -> bson
         None => number,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Number::{Double, Int32, Int64};
+
+    fn check(number: Number, place: i32, rounded: Number, truncated: Number) {
+        let show = |number: Option<Number>| number.map(|number| format!("{:?}", number.to_bson()));
+        assert_eq!(show(number.round(place)), show(Some(rounded)), "round {number:?} to {place}");
+        assert_eq!(show(number.trunc(place)), show(Some(truncated)), "trunc {number:?} to {place}");
+    }
+
+    #[test]
+    fn rounds_halves_to_even() {
+        let decimal = |text: &str| Number::Decimal(decimal::parse(text).unwrap());
+        check(Double(2.5), 0, Double(2.0), Double(2.0));
+        check(Double(-3.5), 0, Double(-4.0), Double(-3.0));
+        check(Double(1234.5678), 2, Double(1234.57), Double(1234.56));
+        check(Double(1234.5678), -2, Double(1200.0), Double(1200.0));
+        check(Double(2.675), 2, Double(2.68), Double(2.67));
+        check(Int32(1250), -2, Int32(1200), Int32(1200));
+        check(Int32(1350), -2, Int32(1400), Int32(1300));
+        check(Int32(-1251), -2, Int32(-1300), Int32(-1200));
+        check(Int32(i32::MAX), -1, Int64(2_147_483_650), Int32(2_147_483_640));
+        check(Int64(5), -20, Int64(0), Int64(0));
+        check(decimal("1.25"), 1, decimal("1.2"), decimal("1.2"));
+        check(decimal("1.25"), 5, decimal("1.25"), decimal("1.25"));
+        check(decimal("155"), -1, decimal("1.6E+2"), decimal("1.5E+2"));
+        assert!(Int64(i64::MAX).round(-1).is_none());
+        assert!(Double(f64::NAN).round(1).unwrap().is_nan());
+    }
+}
