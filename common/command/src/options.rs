@@ -69,3 +69,26 @@ pub enum Verbosity {
     #[default]
     AllPlansExecution,
 }
+
+impl Verbosity {
+    /// The name in the command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verbosity::QueryPlanner => "queryPlanner",
+            Verbosity::ExecutionStats => "executionStats",
+            Verbosity::AllPlansExecution => "allPlansExecution",
+        }
+    }
+}
+
+impl Modification {
+    /// Whether the whole document is replaced: a document whose first field is no operator.
+    pub fn is_replacement(&self) -> bool {
+        match self {
+            Modification::Document(doc) => {
+                !matches!(doc.iter().next(), Some(Ok((name, _))) if name.as_str().starts_with('$'))
+            }
+            Modification::Pipeline(_) => false,
+        }
+    }
+}

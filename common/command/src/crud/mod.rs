@@ -21,5 +21,5 @@ pub use find::Find;
 pub use find_and_modify::{FindAndModify, FindAndModifyAction};
 pub use get_more::GetMore;
 pub use insert::Insert;
-pub use kill_cursors::KillCursors;
+pub use kill_cursors::{KillCursors, KillCursorsOutcome};
 pub use update::{Update, UpdateStatement};

@@ -3,5 +3,5 @@
 pub mod cursor;
 pub mod write;
 
-pub use cursor::CursorReply;
+pub use cursor::{CursorBatch, CursorReply};
 pub use write::{Upserted, WriteConcernError, WriteError, WriteOutcome};
