@@ -2,7 +2,9 @@
 
 use bson::RawBsonRef;
 use std::time::Duration;
-use types::{Code, Fault, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid, WriteConcern};
+use types::{
+    Code, Fault, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid, WriteConcern,
+};
 
 /// The generic arguments of a command, parsed once at the door.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,11 +32,35 @@ pub struct Envelope {
 
 /// Names of the fields that [`Envelope::parse`] takes: a typed request must pass over them.
 pub const GENERIC_FIELDS: &[&str] = &[
-    "$audit", "$client", "$clusterTime", "$configServerState", "$configTime", "$db", "$oplogQueryData", "$queryOptions",
-    "$readPreference", "$replData", "$topologyTime", "allowImplicitCollectionCreation", "apiDeprecationErrors",
-    "apiStrict", "apiVersion", "autocommit", "backpressure", "clientOperationKey", "comment", "coordinator", "lsid",
-    "maxTimeMS", "maxTimeMSOpOnly", "mayBypassWriteBlocking", "rawData", "readConcern", "startTransaction",
-    "txnNumber", "writeConcern",
+    "$audit",
+    "$client",
+    "$clusterTime",
+    "$configServerState",
+    "$configTime",
+    "$db",
+    "$oplogQueryData",
+    "$queryOptions",
+    "$readPreference",
+    "$replData",
+    "$topologyTime",
+    "allowImplicitCollectionCreation",
+    "apiDeprecationErrors",
+    "apiStrict",
+    "apiVersion",
+    "autocommit",
+    "backpressure",
+    "clientOperationKey",
+    "comment",
+    "coordinator",
+    "lsid",
+    "maxTimeMS",
+    "maxTimeMSOpOnly",
+    "mayBypassWriteBlocking",
+    "rawData",
+    "readConcern",
+    "startTransaction",
+    "txnNumber",
+    "writeConcern",
 ];
 
 impl Envelope {
@@ -58,7 +84,10 @@ impl Envelope {
                 ("txnNumber", value) => {
                     let number = integer("txnNumber", value)?;
                     if number < 0 {
-                        return Err(Fault::new(Code::InvalidOptions, "Transaction number cannot be negative"));
+                        return Err(Fault::new(
+                            Code::InvalidOptions,
+                            "Transaction number cannot be negative",
+                        ));
                     }
                     envelope.txn_number = Some(number);
                 }
@@ -87,8 +116,9 @@ impl Envelope {
                 }
                 ("apiStrict", RawBsonRef::Boolean(on)) => envelope.api_strict = on,
                 (
-                    name @ ("$db" | "lsid" | "autocommit" | "startTransaction" | "readConcern" | "writeConcern"
-                    | "$readPreference" | "$clusterTime" | "apiVersion" | "apiStrict"),
+                    name @ ("$db" | "lsid" | "autocommit" | "startTransaction" | "readConcern"
+                    | "writeConcern" | "$readPreference" | "$clusterTime" | "apiVersion"
+                    | "apiStrict"),
                     _,
                 ) => return Err(wrong_type(name)),
                 _ => {}
@@ -98,13 +128,19 @@ impl Envelope {
             return Err(Fault::new(Code::Location(40571), "OP_MSG requests require a $db argument"));
         }
         if envelope.txn_number.is_some() && envelope.session.is_none() {
-            return Err(Fault::new(Code::InvalidOptions, "Transaction number requires a session ID to also be specified"));
+            return Err(Fault::new(
+                Code::InvalidOptions,
+                "Transaction number requires a session ID to also be specified",
+            ));
         }
         if envelope.autocommit == Some(true) {
             return Err(Fault::new(Code::InvalidOptions, "Specifying autocommit=true is not allowed."));
         }
         if envelope.autocommit.is_some() && envelope.txn_number.is_none() {
-            return Err(Fault::new(Code::InvalidOptions, "'autocommit' field requires a transaction number to also be specified"));
+            return Err(Fault::new(
+                Code::InvalidOptions,
+                "'autocommit' field requires a transaction number to also be specified",
+            ));
         }
         Ok(envelope)
     }
@@ -116,11 +152,9 @@ impl Envelope {
 }
 
 fn session(lsid: &bson::RawDocument) -> Result<SessionId, Fault> {
-    let id = lsid
-        .get("id")
-        .ok()
-        .flatten()
-        .ok_or_else(|| Fault::new(Code::Location(40414), "BSON field 'lsid.id' is missing but a required field"))?;
+    let id = lsid.get("id").ok().flatten().ok_or_else(|| {
+        Fault::new(Code::Location(40414), "BSON field 'lsid.id' is missing but a required field")
+    })?;
     Uuid::from_bson(id).map(SessionId).ok_or_else(|| wrong_type("lsid.id"))
 }
 
@@ -132,7 +166,9 @@ fn max_time(value: RawBsonRef<'_>) -> Result<Option<Duration>, Fault> {
         }
         Ok(0) => Ok(None),
         Ok(millis) => Ok(Some(Duration::from_millis(millis))),
-        Err(_) => Err(Fault::bad_value(format!("{millis} value for maxTimeMS is out of range [0, 2147483647]"))),
+        Err(_) => {
+            Err(Fault::bad_value(format!("{millis} value for maxTimeMS is out of range [0, 2147483647]")))
+        }
     }
 }
 

@@ -33,7 +33,10 @@ impl Request {
 
     /// The documents of the sequence `name`.
     pub fn sequence(&self, name: &str) -> Option<&[SharedDoc]> {
-        self.sequences.iter().find(|sequence| sequence.name == name).map(|sequence| sequence.documents.as_slice())
+        self.sequences
+            .iter()
+            .find(|sequence| sequence.name == name)
+            .map(|sequence| sequence.documents.as_slice())
     }
 }
 

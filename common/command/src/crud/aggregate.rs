@@ -65,7 +65,9 @@ impl Aggregate {
         body.each(|field| {
             match field.name {
                 "pipeline" => {
-                    let RawBsonRef::Array(stages) = field.value else { return Err(field.wrong_type(&["array"])) };
+                    let RawBsonRef::Array(stages) = field.value else {
+                        return Err(field.wrong_type(&["array"]));
+                    };
                     for stage in stages {
                         match stage.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))? {
                             RawBsonRef::Document(stage) => command.pipeline.push(request.body.share(stage)),
@@ -94,12 +96,23 @@ impl Aggregate {
                 "bypassDocumentValidation" => command.bypass_document_validation = field.flag()?,
                 "comment" => command.comment = Some(field.any()),
                 "collation" => field.simple_collation()?,
-                "isMapReduceCommand" | "needsMerge" | "fromMongos" | "fromRouter" | "needsSortedMerge"
-                | "includeQueryStatsMetrics" | "$_requestReshardingResumeToken" | "$_requestResumeToken"
+                "isMapReduceCommand"
+                | "needsMerge"
+                | "fromMongos"
+                | "fromRouter"
+                | "needsSortedMerge"
+                | "includeQueryStatsMetrics"
+                | "$_requestReshardingResumeToken"
+                | "$_requestResumeToken"
                 | "$_generateV2ResumeTokens" => field.unset_flag()?,
                 "$_resumeAfter" => field.unset_document()?,
-                "exchange" | "collectionUUID" | "encryptionInformation" | "legacyRuntimeConstants" | "runtimeConstants"
-                | "querySettings" | "$_passthroughToShard" => field.unsupported()?,
+                "exchange"
+                | "collectionUUID"
+                | "encryptionInformation"
+                | "legacyRuntimeConstants"
+                | "runtimeConstants"
+                | "querySettings"
+                | "$_passthroughToShard" => field.unsupported()?,
                 _ => return field.unknown(),
             }
             Ok(())
@@ -127,7 +140,8 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        let aggregate = parse(doc! {"aggregate": "c", "pipeline": [{"$match": {}}], "cursor": {"batchSize": 0}}).unwrap();
+        let aggregate =
+            parse(doc! {"aggregate": "c", "pipeline": [{"$match": {}}], "cursor": {"batchSize": 0}}).unwrap();
         assert_eq!((aggregate.batch_size, aggregate.pipeline.len()), (Some(0), 1));
         let aggregate = parse(doc! {"aggregate": 1.0, "pipeline": [], "cursor": {}}).unwrap();
         assert!(aggregate.collectionless);
@@ -139,12 +153,28 @@ mod tests {
         check_faults(
             |body| parse(body).map(drop),
             &[
-                (doc! {"aggregate": "c", "pipeline": []}, 9, "The 'cursor' option is required, except for aggregate with the explain argument"),
-                (doc! {"aggregate": "c", "cursor": {}}, 40414, "BSON field 'aggregate.pipeline' is missing but a required field"),
+                (
+                    doc! {"aggregate": "c", "pipeline": []},
+                    9,
+                    "The 'cursor' option is required, except for aggregate with the explain argument",
+                ),
+                (
+                    doc! {"aggregate": "c", "cursor": {}},
+                    40414,
+                    "BSON field 'aggregate.pipeline' is missing but a required field",
+                ),
                 (doc! {"aggregate": 2, "pipeline": [], "cursor": {}}, 9, ""),
-                (doc! {"aggregate": "c", "pipeline": [3], "cursor": {}}, 14, "Each element of the 'pipeline' array must be an object"),
+                (
+                    doc! {"aggregate": "c", "pipeline": [3], "cursor": {}},
+                    14,
+                    "Each element of the 'pipeline' array must be an object",
+                ),
                 (doc! {"aggregate": "c", "pipeline": {}, "cursor": {}}, 14, ""),
-                (doc! {"aggregate": "c", "pipeline": [], "cursor": {"size": 3}}, 40415, "BSON field 'cursor.size' is an unknown field."),
+                (
+                    doc! {"aggregate": "c", "pipeline": [], "cursor": {"size": 3}},
+                    40415,
+                    "BSON field 'cursor.size' is an unknown field.",
+                ),
                 (doc! {"aggregate": "c", "pipeline": [], "cursor": {"batchSize": -3}}, 51024, ""),
                 (doc! {"aggregate": "c", "pipeline": [], "cursor": {}, "fromRouter": true}, 238, ""),
             ],

@@ -27,11 +27,20 @@ pub struct BulkWrite {
 /// One operation; `ns` is an index into [`BulkWrite::namespaces`] and known to be in range.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BulkOperation {
-    Insert { ns: usize, document: SharedDoc },
+    Insert {
+        ns: usize,
+        document: SharedDoc,
+    },
     /// `raw` is the statement in the shape of the update command.
-    Update { ns: usize, statement: UpdateStatement },
+    Update {
+        ns: usize,
+        statement: UpdateStatement,
+    },
     /// `raw` is the statement in the shape of the delete command.
-    Delete { ns: usize, statement: DeleteStatement },
+    Delete {
+        ns: usize,
+        statement: DeleteStatement,
+    },
 }
 
 impl BulkWrite {
@@ -93,7 +102,9 @@ impl BulkOperation {
     /// The index of the namespace.
     pub fn ns(&self) -> usize {
         match self {
-            BulkOperation::Insert { ns, .. } | BulkOperation::Update { ns, .. } | BulkOperation::Delete { ns, .. } => *ns,
+            BulkOperation::Insert { ns, .. }
+            | BulkOperation::Update { ns, .. }
+            | BulkOperation::Delete { ns, .. } => *ns,
         }
     }
 
@@ -115,7 +126,9 @@ impl BulkOperation {
                 other => Err(unknown(&format!("bulkWrite.ops.{other}"))),
             },
             Some(Err(error)) => Err(Fault::new(Code::InvalidBSON, error.to_string())),
-            None => Err(Fault::new(Code::FailedToParse, "BulkWriteOps entry must name insert, update or delete")),
+            None => {
+                Err(Fault::new(Code::FailedToParse, "BulkWriteOps entry must name insert, update or delete"))
+            }
         }
     }
 }
@@ -192,7 +205,8 @@ fn renamed(op: &SharedDoc, names: &[(&str, &str)], operation: &str) -> Result<Sh
         let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
         match names.iter().find(|(from, _)| *from == name.as_str()) {
             Some((_, to)) => {
-                let to = <&bson::raw::CStr>::try_from(*to).map_err(|error| Fault::internal(error.to_string()))?;
+                let to =
+                    <&bson::raw::CStr>::try_from(*to).map_err(|error| Fault::internal(error.to_string()))?;
                 statement.append(to, value);
             }
             None if name.as_str() == operation => {}
@@ -239,14 +253,22 @@ mod tests {
         check_faults(
             |body| parse(body).map(drop),
             &[
-                (one(doc! {"insert": 1, "document": {}}), 2, "BulkWrite ops entry has an invalid nsInfo index: 1"),
+                (
+                    one(doc! {"insert": 1, "document": {}}),
+                    2,
+                    "BulkWrite ops entry has an invalid nsInfo index: 1",
+                ),
                 (one(doc! {"insert": -1, "document": {}}), 51024, ""),
                 (one(doc! {"insert": 0}), 40414, ""),
                 (one(doc! {"upsert": 0}), 40415, ""),
                 (one(doc! {}), 9, ""),
                 (one(doc! {"update": 0, "filter": {}}), 40414, ""),
                 (doc! {"bulkWrite": 1, "ops": [], "nsInfo": [{"ns": "d.a"}]}, 16, ""),
-                (doc! {"bulkWrite": 1, "ops": [{"insert": 0, "document": {}}], "nsInfo": [{"ns": "d"}]}, 73, ""),
+                (
+                    doc! {"bulkWrite": 1, "ops": [{"insert": 0, "document": {}}], "nsInfo": [{"ns": "d"}]},
+                    73,
+                    "",
+                ),
             ],
         );
     }

@@ -63,7 +63,10 @@ impl Delete {
     pub fn subset(&self, request: &Request, positions: &[usize]) -> Result<Request, Fault> {
         let statements = positions.iter().filter_map(|position| self.deletes.get(*position));
         let statements = statements.map(|statement| statement.raw.clone()).collect();
-        self.options.renumber(Rewrite::of(request), request, positions).sequence("deletes", statements).finish()
+        self.options
+            .renumber(Rewrite::of(request), request, positions)
+            .sequence("deletes", statements)
+            .finish()
     }
 }
 
@@ -118,7 +121,9 @@ mod tests {
 
     #[test]
     fn statements_are_read() {
-        let asked = request(doc! {"delete": "c", "deletes": [{"q": {"a": 1}, "limit": 0}, {"q": {}, "limit": 1.0, "hint": "a"}]});
+        let asked = request(
+            doc! {"delete": "c", "deletes": [{"q": {"a": 1}, "limit": 0}, {"q": {}, "limit": 1.0, "hint": "a"}]},
+        );
         let delete = Delete::parse(&asked, &envelope()).unwrap();
         assert!(delete.deletes[0].multi && !delete.deletes[1].multi);
         assert_eq!(delete.deletes[1].hint, Some(Hint::Name("a".into())));
@@ -132,9 +137,21 @@ mod tests {
         check_faults(
             |body| Delete::parse(&request(body), &envelope()).map(drop),
             &[
-                (one(doc! {"q": {}}), 40414, "BSON field 'delete.deletes.limit' is missing but a required field"),
-                (one(doc! {"limit": 0}), 40414, "BSON field 'delete.deletes.q' is missing but a required field"),
-                (one(doc! {"q": {}, "limit": 2}), 9, "The limit field in delete objects must be 0 or 1. Got 2"),
+                (
+                    one(doc! {"q": {}}),
+                    40414,
+                    "BSON field 'delete.deletes.limit' is missing but a required field",
+                ),
+                (
+                    one(doc! {"limit": 0}),
+                    40414,
+                    "BSON field 'delete.deletes.q' is missing but a required field",
+                ),
+                (
+                    one(doc! {"q": {}, "limit": 2}),
+                    9,
+                    "The limit field in delete objects must be 0 or 1. Got 2",
+                ),
                 (one(doc! {"q": {}, "limit": 0, "justOne": true}), 40415, ""),
                 (one(doc! {"q": {}, "limit": 0, "collation": {"locale": "fr"}}), 238, ""),
             ],

@@ -56,7 +56,10 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        let distinct = Distinct::parse(&request(doc! {"distinct": "c", "key": "a.b", "query": bson::Bson::Null}), &envelope());
+        let distinct = Distinct::parse(
+            &request(doc! {"distinct": "c", "key": "a.b", "query": bson::Bson::Null}),
+            &envelope(),
+        );
         assert_eq!(distinct.unwrap().key, "a.b");
         check_faults(
             |body| Distinct::parse(&request(body), &envelope()).map(drop),

@@ -60,10 +60,19 @@ impl Find {
                 "readOnce" | "oplogReplay" => {
                     field.flag()?;
                 }
-                "tailable" | "awaitData" | "returnKey" | "showRecordId" | "includeQueryStatsMetrics"
-                | "_requestResumeToken" | "$_requestResumeToken" => field.unset_flag()?,
+                "tailable"
+                | "awaitData"
+                | "returnKey"
+                | "showRecordId"
+                | "includeQueryStatsMetrics"
+                | "_requestResumeToken"
+                | "$_requestResumeToken" => field.unset_flag()?,
                 "min" | "max" | "_resumeAfter" | "$_resumeAfter" | "$_startAt" => field.unset_document()?,
-                "term" | "collectionUUID" | "encryptionInformation" | "legacyRuntimeConstants" | "querySettings" => {
+                "term"
+                | "collectionUUID"
+                | "encryptionInformation"
+                | "legacyRuntimeConstants"
+                | "querySettings" => {
                     field.unsupported()?;
                 }
                 _ => return field.unknown(),
@@ -100,7 +109,8 @@ impl Find {
     /// `InvalidBSON` (22) where the body cannot be walked.
     pub fn for_each_shard(&self, request: &Request) -> Result<Request, Fault> {
         let rewrite = Rewrite::of(request).remove("skip");
-        let wanted = self.limit.map(|limit| i64::try_from(limit.get().saturating_add(self.skip)).unwrap_or(i64::MAX));
+        let wanted =
+            self.limit.map(|limit| i64::try_from(limit.get().saturating_add(self.skip)).unwrap_or(i64::MAX));
         // A shard must keep its cursor open: only the router knows when the first batch is full.
         let rewrite = rewrite.remove("singleBatch");
         match wanted {
@@ -144,9 +154,21 @@ mod tests {
             |body| parse(body).map(drop),
             &[
                 (doc! {"find": "c", "foo": 1}, 40415, "BSON field 'find.foo' is an unknown field."),
-                (doc! {"find": "c", "ntoreturn": 1}, 40415, "BSON field 'find.ntoreturn' is an unknown field."),
-                (doc! {"find": "c", "limit": -1}, 51024, "BSON field 'limit' value must be >= 0, actual value '-1'"),
-                (doc! {"find": "c", "skip": -1_i64}, 51024, "BSON field 'skip' value must be >= 0, actual value '-1'"),
+                (
+                    doc! {"find": "c", "ntoreturn": 1},
+                    40415,
+                    "BSON field 'find.ntoreturn' is an unknown field.",
+                ),
+                (
+                    doc! {"find": "c", "limit": -1},
+                    51024,
+                    "BSON field 'limit' value must be >= 0, actual value '-1'",
+                ),
+                (
+                    doc! {"find": "c", "skip": -1_i64},
+                    51024,
+                    "BSON field 'skip' value must be >= 0, actual value '-1'",
+                ),
                 (
                     doc! {"find": "c", "limit": "x"},
                     14,
@@ -159,7 +181,11 @@ mod tests {
                 ),
                 (doc! {"find": 1}, 73, "collection name has invalid type int"),
                 (doc! {"find": "a..b"}, 73, ""),
-                (doc! {"find": "c", "tailable": true}, 238, "'find.tailable' is not implemented by this server"),
+                (
+                    doc! {"find": "c", "tailable": true},
+                    238,
+                    "'find.tailable' is not implemented by this server",
+                ),
                 (doc! {"find": "c", "max": {"a": 1}}, 238, ""),
                 (doc! {"find": "c", "collation": {"locale": "de"}}, 238, ""),
                 (doc! {"find": "c", "collation": {"strength": 2}}, 40414, ""),
@@ -171,7 +197,9 @@ mod tests {
 
     #[test]
     fn skip_and_limit_are_pushed_down() {
-        let asked = request(doc! {"find": "c", "skip": 3, "limit": 4, "singleBatch": true, "comment": "x", "$db": "d"});
+        let asked = request(
+            doc! {"find": "c", "skip": 3, "limit": 4, "singleBatch": true, "comment": "x", "$db": "d"},
+        );
         let find = Find::parse(&asked, &envelope()).unwrap();
         let sent = find.for_each_shard(&asked).unwrap();
         assert_eq!(

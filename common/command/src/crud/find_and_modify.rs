@@ -88,9 +88,13 @@ impl FindAndModify {
             (true, Some(_)) => return refuse("Cannot specify both an update and remove=true"),
             (true, None) if upsert => return refuse("Cannot specify both upsert=true and remove=true"),
             (true, None) if return_new => {
-                return refuse("Cannot specify both new=true and remove=true; 'remove' always returns the deleted document");
+                return refuse(
+                    "Cannot specify both new=true and remove=true; 'remove' always returns the deleted document",
+                );
             }
-            (true, None) if array_filters.is_some() => return refuse("Cannot specify arrayFilters and remove=true"),
+            (true, None) if array_filters.is_some() => {
+                return refuse("Cannot specify arrayFilters and remove=true");
+            }
             (true, None) => FindAndModifyAction::Remove,
             (false, None) => return refuse("Either an update or remove=true must be specified"),
             (false, Some(Modification::Pipeline(_))) if array_filters.is_some() => {
@@ -121,11 +125,10 @@ mod tests {
     fn actions_are_read() {
         let removal = parse(doc! {"findAndModify": "c", "remove": true, "sort": {"a": 1}}).unwrap();
         assert_eq!(removal.action, FindAndModifyAction::Remove);
-        let update = parse(doc! {"findandmodify": "c", "update": {"$inc": {"a": 1}}, "new": true, "upsert": 0}).unwrap();
-        assert!(matches!(
-            update.action,
-            FindAndModifyAction::Update { upsert: false, return_new: true, .. }
-        ));
+        let update =
+            parse(doc! {"findandmodify": "c", "update": {"$inc": {"a": 1}}, "new": true, "upsert": 0})
+                .unwrap();
+        assert!(matches!(update.action, FindAndModifyAction::Update { upsert: false, return_new: true, .. }));
     }
 
     #[test]
@@ -134,7 +137,11 @@ mod tests {
             |body| parse(body).map(drop),
             &[
                 (doc! {"findAndModify": "c"}, 9, "Either an update or remove=true must be specified"),
-                (doc! {"findAndModify": "c", "remove": true, "update": {}}, 9, "Cannot specify both an update and remove=true"),
+                (
+                    doc! {"findAndModify": "c", "remove": true, "update": {}},
+                    9,
+                    "Cannot specify both an update and remove=true",
+                ),
                 (doc! {"findAndModify": "c", "remove": true, "upsert": true}, 9, ""),
                 (doc! {"findAndModify": "c", "remove": true, "new": true}, 9, ""),
                 (doc! {"findAndModify": "c", "update": {}, "foo": 1}, 40415, ""),

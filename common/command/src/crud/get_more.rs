@@ -60,7 +60,11 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        for (collection, ns) in [("c", "d.c"), ("$cmd.listCollections", "d.$cmd.listCollections"), ("$cmd.aggregate", "d.$cmd.aggregate")] {
+        for (collection, ns) in [
+            ("c", "d.c"),
+            ("$cmd.listCollections", "d.$cmd.listCollections"),
+            ("$cmd.aggregate", "d.$cmd.aggregate"),
+        ] {
             let asked = request(doc! {"getMore": 7_i64, "collection": collection, "batchSize": 0});
             let more = GetMore::parse(&asked, &envelope()).unwrap();
             assert_eq!((more.cursor_id, more.ns.as_str(), more.batch_size), (7, ns, None));
@@ -68,8 +72,16 @@ mod tests {
         check_faults(
             |body| GetMore::parse(&request(body), &envelope()).map(drop),
             &[
-                (doc! {"getMore": 7, "collection": "c"}, 14, "BSON field 'getMore.getMore' is the wrong type 'int', expected type 'long'"),
-                (doc! {"getMore": 7_i64}, 40414, "BSON field 'getMore.collection' is missing but a required field"),
+                (
+                    doc! {"getMore": 7, "collection": "c"},
+                    14,
+                    "BSON field 'getMore.getMore' is the wrong type 'int', expected type 'long'",
+                ),
+                (
+                    doc! {"getMore": 7_i64},
+                    40414,
+                    "BSON field 'getMore.collection' is missing but a required field",
+                ),
                 (doc! {"getMore": 7_i64, "collection": ""}, 73, ""),
                 (doc! {"getMore": 7_i64, "collection": "c", "batchSize": -1}, 51024, ""),
             ],

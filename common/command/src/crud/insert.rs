@@ -42,17 +42,21 @@ impl Insert {
     /// # Errors
     /// `InvalidBSON` (22) where the body cannot be walked.
     pub fn subset(&self, request: &Request, positions: &[usize]) -> Result<Request, Fault> {
-        let documents = positions.iter().filter_map(|position| self.documents.get(*position).cloned()).collect();
-        self.options.renumber(Rewrite::of(request), request, positions).sequence("documents", documents).finish()
+        let documents =
+            positions.iter().filter_map(|position| self.documents.get(*position).cloned()).collect();
+        self.options
+            .renumber(Rewrite::of(request), request, positions)
+            .sequence("documents", documents)
+            .finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sequence;
     use crate::options::StatementIds;
     use crate::parse::testing::{check_faults, envelope, request};
-    use crate::Sequence;
     use bson::{doc, rawdoc};
 
     fn parse(body: bson::Document) -> Result<Insert, Fault> {
@@ -61,7 +65,8 @@ mod tests {
 
     #[test]
     fn documents_come_from_body_or_sequence() {
-        let insert = parse(doc! {"insert": "c", "documents": [{"a": 1}, {"a": 2}], "ordered": false}).unwrap();
+        let insert =
+            parse(doc! {"insert": "c", "documents": [{"a": 1}, {"a": 2}], "ordered": false}).unwrap();
         assert_eq!(insert.documents.len(), 2);
         assert!(!insert.options.ordered);
         let mut both = request(doc! {"insert": "c"});
@@ -79,7 +84,11 @@ mod tests {
         check_faults(
             |body| parse(body).map(drop),
             &[
-                (doc! {"insert": "c"}, 40414, "BSON field 'insert.documents' is missing but a required field"),
+                (
+                    doc! {"insert": "c"},
+                    40414,
+                    "BSON field 'insert.documents' is missing but a required field",
+                ),
                 (
                     doc! {"insert": "c", "documents": []},
                     16,

@@ -33,13 +33,20 @@ impl KillCursors {
         body.each(|field| {
             match field.name {
                 "cursors" => {
-                    let RawBsonRef::Array(array) = field.value else { return Err(field.wrong_type(&["array"])) };
+                    let RawBsonRef::Array(array) = field.value else {
+                        return Err(field.wrong_type(&["array"]));
+                    };
                     let mut ids = Vec::new();
                     for (index, id) in array.into_iter().enumerate() {
                         match id.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))? {
                             RawBsonRef::Int64(id) => ids.push(id),
                             other => {
-                                return Err(wrong_type(&format!("{}.{index}", field.path()), other, &["long"]).into());
+                                return Err(wrong_type(
+                                    &format!("{}.{index}", field.path()),
+                                    other,
+                                    &["long"],
+                                )
+                                .into());
                             }
                         }
                     }
@@ -84,9 +91,12 @@ mod tests {
 
     #[test]
     fn fields_are_read() {
-        let kill = KillCursors::parse(&request(doc! {"killCursors": "c", "cursors": [1_i64, 2_i64]}), &envelope()).unwrap();
+        let kill =
+            KillCursors::parse(&request(doc! {"killCursors": "c", "cursors": [1_i64, 2_i64]}), &envelope())
+                .unwrap();
         assert_eq!(kill.cursors, [1, 2]);
-        let outcome = KillCursorsOutcome { killed: vec![1], not_found: vec![2], ..KillCursorsOutcome::default() };
+        let outcome =
+            KillCursorsOutcome { killed: vec![1], not_found: vec![2], ..KillCursorsOutcome::default() };
         assert_eq!(
             bson::Document::try_from(&*outcome.to_reply().doc).unwrap(),
             doc! {"cursorsKilled": [1_i64], "cursorsNotFound": [2_i64], "cursorsAlive": [], "cursorsUnknown": []}

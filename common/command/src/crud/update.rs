@@ -69,7 +69,10 @@ impl Update {
     pub fn subset(&self, request: &Request, positions: &[usize]) -> Result<Request, Fault> {
         let statements = positions.iter().filter_map(|position| self.updates.get(*position));
         let statements = statements.map(|statement| statement.raw.clone()).collect();
-        self.options.renumber(Rewrite::of(request), request, positions).sequence("updates", statements).finish()
+        self.options
+            .renumber(Rewrite::of(request), request, positions)
+            .sequence("updates", statements)
+            .finish()
     }
 }
 
@@ -219,7 +222,9 @@ mod tests {
 
     #[test]
     fn a_subset_is_forwarded() {
-        let asked = request(doc! {"update": "c", "updates": [{"q": {"a": 1}, "u": {}}, {"q": {"a": 2}, "u": {}}], "let": {"v": 1}});
+        let asked = request(
+            doc! {"update": "c", "updates": [{"q": {"a": 1}, "u": {}}, {"q": {"a": 2}, "u": {}}], "let": {"v": 1}},
+        );
         let sent = Update::parse(&asked, &envelope()).unwrap().subset(&asked, &[1]).unwrap();
         assert_eq!(bson::Document::try_from(&*sent.body).unwrap(), doc! {"update": "c", "let": {"v": 1}});
         let again = Update::parse(&sent, &envelope()).unwrap();

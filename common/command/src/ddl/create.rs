@@ -1,6 +1,9 @@
 //! `create`: a new, empty collection. Views, capped and time-series collections and validators are refused by name.
 
-use types::{Namespace, Uuid};
+use crate::parse::{Body, Field, Stop};
+use crate::{Envelope, Request};
+use bson::RawBsonRef;
+use types::{Code, Fault, Namespace, Uuid};
 
 /// A `create` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,4 +13,115 @@ pub struct Create {
     pub options: bson::Document,
     /// A UUID that a router chose; absent from clients.
     pub uuid: Option<Uuid>,
+}
+
+impl Create {
+    /// Reads the command.
+    ///
+    /// # Errors
+    /// As MongoDB, for bad fields; `NotImplemented` (238) for kinds of collections that this server has not.
+    pub fn parse(request: &Request, envelope: &Envelope) -> Result<Create, Fault> {
+        let body = Body::of(request, "create");
+        let mut create =
+            Create { ns: body.collection(envelope)?, options: bson::Document::new(), uuid: None };
+        let (mut capped, mut sized) = (false, false);
+        body.each(|field| {
+            match field.name {
+                "capped" => capped = field.flag()?,
+                "size" | "max" => {
+                    field.integer()?;
+                    sized = true;
+                }
+                "uuid" => create.uuid = Some(field.uuid()?),
+                "autoIndexId" => {
+                    if !field.flag()? {
+                        return Err(field.not_implemented().into());
+                    }
+                }
+                "idIndex" => id_index(&field)?,
+                "collation" => field.simple_collation()?,
+                "validationLevel" => default_name(&field, "strict")?,
+                "validationAction" => default_name(&field, "error")?,
+                "validator" | "storageEngine" | "indexOptionDefaults" => field.unset_document()?,
+                "changeStreamPreAndPostImages" => {
+                    if !matches!(field.document()?.get_bool("enabled"), Ok(false)) {
+                        return Err(field.not_implemented().into());
+                    }
+                }
+                "temp" | "recordIdsReplicated" => field.unset_flag()?,
+                "viewOn" | "pipeline" | "timeseries" | "clusteredIndex" | "expireAfterSeconds"
+                | "encryptedFields" => {
+                    field.unsupported()?;
+                }
+                "flags" | "comment" => {}
+                _ => return field.unknown(),
+            }
+            Ok(())
+        })?;
+        if sized && !capped {
+            return Err(Fault::new(
+                Code::InvalidOptions,
+                "the 'capped' field needs to be true when either the 'size' or 'max' fields are present",
+            ));
+        }
+        if capped {
+            return Err(Fault::not_implemented("'create.capped'"));
+        }
+        Ok(create)
+    }
+}
+
+/// The index on `_id` is made in any case, and only in one way.
+fn id_index(field: &Field<'_>) -> Result<(), Stop> {
+    let index = field.document()?;
+    let key = index.get_document("key").map_err(|_| {
+        Fault::new(Code::FailedToParse, "The 'key' field is a required property of an index specification")
+    })?;
+    let mut fields = key.iter();
+    match (fields.next(), fields.next()) {
+        (Some(Ok((name, RawBsonRef::Int32(1) | RawBsonRef::Int64(1) | RawBsonRef::Double(1.0)))), None)
+            if name.as_str() == "_id" =>
+        {
+            Ok(())
+        }
+        _ => Err(Fault::bad_value("The field 'key' for an _id index must be {_id: 1}").into()),
+    }
+}
+
+fn default_name(field: &Field<'_>, default: &str) -> Result<(), Stop> {
+    if field.string()? == default { Ok(()) } else { Err(field.not_implemented().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::testing::{check_faults, envelope, request};
+    use bson::doc;
+
+    #[test]
+    fn kinds_of_collections() {
+        let parse = |body| Create::parse(&request(body), &envelope());
+        let fine = parse(
+            doc! {"create": "c", "capped": false, "validator": {}, "idIndex": {"key": {"_id": 1}, "name": "_id_"}},
+        );
+        assert_eq!(fine.unwrap().ns.as_str(), "d.c");
+        check_faults(
+            |body| parse(body).map(drop),
+            &[
+                (
+                    doc! {"create": "c", "capped": true, "size": 1},
+                    238,
+                    "'create.capped' is not implemented by this server",
+                ),
+                (doc! {"create": "c", "size": 1}, 72, ""),
+                (doc! {"create": "c", "viewOn": "x", "pipeline": []}, 238, ""),
+                (doc! {"create": "c", "validator": {"a": 1}}, 238, ""),
+                (doc! {"create": "c", "validationAction": "warn"}, 238, ""),
+                (doc! {"create": "c", "idIndex": {"key": {"a": 1}}}, 2, ""),
+                (doc! {"create": "c", "timeseries": {"timeField": "t"}}, 238, ""),
+                (doc! {"create": "c$d"}, 73, ""),
+                (doc! {"create": "c", "nope": 1}, 40415, ""),
+            ],
+        );
+    }
 }

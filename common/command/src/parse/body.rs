@@ -1,9 +1,9 @@
 //! A command's body and sequences.
 
 use super::field::{self, Field, Stop, each, missing, unknown, wrong_type};
+use crate::Request;
 use crate::envelope::{Envelope, GENERIC_FIELDS};
 use crate::options::{StatementIds, WriteOptions};
-use crate::Request;
 use bson::RawBsonRef;
 use types::{Code, Fault, Namespace, limits};
 use value::SharedDoc;
@@ -23,7 +23,11 @@ impl<'a> Body<'a> {
     }
 
     /// A command that takes the named document sequences.
-    pub(crate) fn with_sequences(request: &'a Request, command: &'static str, sequences: &'a [&'a str]) -> Body<'a> {
+    pub(crate) fn with_sequences(
+        request: &'a Request,
+        command: &'static str,
+        sequences: &'a [&'a str],
+    ) -> Body<'a> {
         Body { request, command, sequences }
     }
 

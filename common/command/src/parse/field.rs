@@ -114,8 +114,11 @@ impl<'a> Field<'a> {
     pub(crate) fn int32(&self) -> Result<i32, Stop> {
         let number = self.integer()?;
         i32::try_from(number).map_err(|_| {
-            Fault::bad_value(format!("BSON field '{}' value {number} is out of range for a 32-bit integer", self.path()))
-                .into()
+            Fault::bad_value(format!(
+                "BSON field '{}' value {number} is out of range for a 32-bit integer",
+                self.path()
+            ))
+            .into()
         })
     }
 
@@ -156,7 +159,8 @@ impl<'a> Field<'a> {
         match self.value {
             RawBsonRef::Document(doc) => Ok(Modification::Document(self.owner.share(doc))),
             RawBsonRef::Array(_) => self.documents().map(Modification::Pipeline),
-            _ => Err(Fault::new(Code::FailedToParse, "Update argument must be either an object or an array").into()),
+            _ => Err(Fault::new(Code::FailedToParse, "Update argument must be either an object or an array")
+                .into()),
         }
     }
 

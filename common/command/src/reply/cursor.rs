@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_batch_has_an_end() {
-        let mut reply = CursorReply { limit_bytes: 100, ..CursorReply::first(&Namespace::parse("d.c").unwrap()) };
+        let mut reply =
+            CursorReply { limit_bytes: 100, ..CursorReply::first(&Namespace::parse("d.c").unwrap()) };
         assert!(reply.push(&rawdoc! {"long": "x".repeat(200)}), "the first always fits");
         assert!(!reply.push(&rawdoc! {}));
         assert_eq!(reply.len(), 1);

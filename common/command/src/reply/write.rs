@@ -89,7 +89,9 @@ impl WriteOutcome {
                 ("n", value) => outcome.n = count(value)?,
                 ("nModified", value) => outcome.n_modified = Some(count(value)?),
                 ("upserted", RawBsonRef::Array(list)) => outcome.upserted = each(list, Upserted::from_doc)?,
-                ("writeErrors", RawBsonRef::Array(list)) => outcome.errors = each(list, WriteError::from_doc)?,
+                ("writeErrors", RawBsonRef::Array(list)) => {
+                    outcome.errors = each(list, WriteError::from_doc)?
+                }
                 ("writeConcernError", RawBsonRef::Document(doc)) => {
                     outcome.write_concern_error = Some(WriteConcernError::from_doc(doc));
                 }
@@ -118,7 +120,8 @@ impl WriteOutcome {
         if let Some(modified) = part.n_modified {
             *self.n_modified.get_or_insert(0) += modified;
         }
-        self.upserted.extend(part.upserted.into_iter().map(|one| Upserted { index: place(one.index), ..one }));
+        self.upserted
+            .extend(part.upserted.into_iter().map(|one| Upserted { index: place(one.index), ..one }));
         self.errors.extend(part.errors.into_iter().map(|one| WriteError { index: place(one.index), ..one }));
         self.retried_statements.extend(part.retried_statements);
         if self.write_concern_error.is_none() {
