@@ -52,6 +52,23 @@ impl HybridClock {
     }
 }
 
+/// How far ahead of our wall clock a cluster time may be before it is taken for an error, in seconds: a year, as MongoDB has it.
+const AHEAD_SECONDS_MAX: u32 = 365 * 24 * 60 * 60;
+
+/// Refuses a cluster time from outside that would push the clock unreasonably far ahead.
+///
+/// # Errors
+/// `ClusterTimeFailsRateLimiter` (205).
+pub fn check_ahead(seen: Timestamp) -> Result<(), types::Fault> {
+    if seen.seconds() > now_seconds().saturating_add(AHEAD_SECONDS_MAX) {
+        return Err(types::Fault::new(
+            types::Code::ClusterTimeFailsRateLimiter,
+            format!("New cluster time, {}, is too far from this node's wall clock time", seen.seconds()),
+        ));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

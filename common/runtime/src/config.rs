@@ -67,8 +67,6 @@ pub enum Error {
     Value { path: PathBuf, key: String, value: String },
     #[error("{option} is not implemented by this server: {reason}")]
     NotImplemented { option: &'static str, reason: &'static str },
-    #[error("'{address}' is not an address to listen on: {source}")]
-    Address { address: String, source: std::net::AddrParseError },
 }
 
 /// Keys of the YAML file and the flags they stand for. An empty flag: accepted with the one value that is what we do anyway.
@@ -110,21 +108,45 @@ impl Common {
         Ok(())
     }
 
-    /// The addresses to listen on with `port`.
+    /// The hosts to listen on.
+    pub fn hosts(&self) -> Vec<String> {
+        if self.bind_ip_all {
+            return vec!["0.0.0.0".to_owned()];
+        }
+        self.bind_ip.split(',').map(str::trim).filter(|host| !host.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The name by which others reach this process: the first host that it listens on, or the machine's name where it listens on all.
+    pub fn advertised_host(&self) -> String {
+        let first = self.hosts().into_iter().next().unwrap_or_default();
+        if first == "0.0.0.0" || first.is_empty() {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            let name = name.trim();
+            if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+        } else {
+            first
+        }
+    }
+
+    /// What `getLog: "startupWarnings"` shows.
+    pub fn startup_warnings(&self) -> Vec<String> {
+        let open = self.hosts().iter().any(|host| host != "localhost" && !host.starts_with("127."));
+        if open {
+            vec!["This server listens on other than loopback addresses and has no logins: whoever reaches it can read and change everything.".to_owned()]
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Writes the process id where `--pidfilepath` says.
     ///
     /// # Errors
-    /// [`Error::Address`] for something that is neither an address nor `localhost`.
-    pub fn addresses(&self, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        if self.bind_ip_all {
-            return Ok(vec![SocketAddr::from(([0, 0, 0, 0], port))]);
+    /// If the file cannot be written.
+    pub fn write_pid_file(&self) -> std::io::Result<()> {
+        match &self.pidfilepath {
+            Some(path) => std::fs::write(path, format!("{}\n", std::process::id())),
+            None => Ok(()),
         }
-        let mut addresses = Vec::new();
-        for part in self.bind_ip.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let part = if part == "localhost" { "127.0.0.1" } else { part };
-            let ip = part.parse().map_err(|source| Error::Address { address: part.to_owned(), source })?;
-            addresses.push(SocketAddr::new(ip, port));
-        }
-        Ok(addresses)
     }
 
     /// How to log and trace.

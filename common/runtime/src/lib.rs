@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod executor;
 pub mod metrics;
 pub mod shutdown;
 mod tasks;

@@ -3,6 +3,8 @@
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::WithExportConfig;
+pub use opentelemetry_sdk::propagation::TraceContextPropagator;
+
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use parking_lot::Mutex;
@@ -173,9 +175,6 @@ pub fn init(options: &Options) -> Result<Telemetry, Error> {
             .with_tracer(provider.tracer("shoal"))
             .with_filter(Targets::new().with_target(OPERATIONS, LevelFilter::DEBUG))
     });
-    opentelemetry::global::set_text_map_propagator(
-        opentelemetry_sdk::propagation::TraceContextPropagator::new(),
-    );
     tracing_subscriber::registry().with(lines).with(keep).with(traces).try_init()?;
     Ok(Telemetry { provider, recent })
 }
