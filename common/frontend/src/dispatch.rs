@@ -41,11 +41,7 @@ impl Call {
 /// # Errors
 /// `CommandNotFound` (59), `Unauthorized` (13), what the envelope and the host refuse, and what the command answers.
 /// A panic of the command is `InternalError` (1).
-pub async fn dispatch<S: Host>(
-    host: &Arc<S>,
-    registry: &Registry<S>,
-    call: Call,
-) -> Result<Reply, Fault> {
+pub async fn dispatch<S: Host>(host: &Arc<S>, registry: &Registry<S>, call: Call) -> Result<Reply, Fault> {
     let counters = &host.front().counters;
     counters.requests.increment();
     let started = Instant::now();
@@ -67,12 +63,7 @@ pub async fn dispatch<S: Host>(
     }
 }
 
-async fn run<S: Host>(
-    host: &Arc<S>,
-    entry: &Entry<S>,
-    call: Call,
-    started: Instant,
-) -> Result<Reply, Fault> {
+async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Instant) -> Result<Reply, Fault> {
     let Call { client, request, routing, deadline, killed } = call;
     let spec = &entry.spec;
     let envelope = Arc::new(Envelope::parse(&request.body)?);
@@ -121,7 +112,10 @@ async fn run<S: Host>(
             front.counters.panics.increment();
             let why = panic_message(panic.as_ref());
             tracing::error!(command = spec.name, operation_id, why, "command panicked");
-            Err(Fault::internal(format!("{} failed by an error of this server; see its log, operation {operation_id}", spec.name)))
+            Err(Fault::internal(format!(
+                "{} failed by an error of this server; see its log, operation {operation_id}",
+                spec.name
+            )))
         }
     }
 }
@@ -162,10 +156,35 @@ fn check<S>(entry: &Entry<S>, client: &Client, envelope: &Envelope) -> Result<()
 
 /// The commands of the stable API, sorted.
 const API_VERSION_1: &[&str] = &[
-    "abortTransaction", "aggregate", "authenticate", "bulkWrite", "collMod", "commitTransaction", "count", "create",
-    "createIndexes", "delete", "drop", "dropDatabase", "dropIndexes", "endSessions", "explain", "find",
-    "findAndModify", "getMore", "hello", "insert", "killCursors", "listCollections", "listDatabases", "listIndexes",
-    "ping", "refreshSessions", "saslContinue", "saslStart", "update",
+    "abortTransaction",
+    "aggregate",
+    "authenticate",
+    "bulkWrite",
+    "collMod",
+    "commitTransaction",
+    "count",
+    "create",
+    "createIndexes",
+    "delete",
+    "drop",
+    "dropDatabase",
+    "dropIndexes",
+    "endSessions",
+    "explain",
+    "find",
+    "findAndModify",
+    "getMore",
+    "hello",
+    "insert",
+    "killCursors",
+    "listCollections",
+    "listDatabases",
+    "listIndexes",
+    "ping",
+    "refreshSessions",
+    "saslContinue",
+    "saslStart",
+    "update",
 ];
 
 fn not_found(counters: &Counters, request: &Request) -> Fault {
