@@ -1,0 +1,2 @@
+//! (being written)
+pub(super) const OPERATORS: &[super::operator::Operator] = &[];
