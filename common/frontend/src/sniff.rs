@@ -30,7 +30,7 @@ pub(crate) fn is_tls(first: &[u8]) -> bool {
 
 /// The whole answer to an HTTP request.
 pub(crate) const HTTP_ANSWER: &[u8] = b"HTTP/1.0 200 OK\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-Content-Length: 97\r\n\r\nThis is the native driver port of a database. \
+Content-Length: 100\r\n\r\nThis is the native driver port of a database. \
 Connect a driver or mongosh here; it speaks no HTTP.\r\n";
 
 #[cfg(test)]
