@@ -144,6 +144,8 @@ codes! {
     CannotIndexParallelArrays = 171,
     TransportSessionClosed = 172,
     QueryPlanKilled = 175,
+    ZoneNotFound = 177,
+    RangeOverlapConflict = 178,
     InvalidUUID = 207,
     InvalidIndexSpecificationOption = 197,
     ClientMetadataMissingField = 183,

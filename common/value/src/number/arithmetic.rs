@@ -144,7 +144,7 @@ mod tests {
         check(Some(Int32(1).add(Int32(2))), Some(Int32(3)));
         check(Some(Int32(i32::MAX).add(Int32(1))), Some(Int64(1 << 31)));
         check(Some(Int32(1).add(Int64(2))), Some(Int64(3)));
-        check(Some(Int64(i64::MAX).add(Int32(1))), Some(Double(9.223_372_036_854_775_807e18)));
+        check(Some(Int64(i64::MAX).add(Int32(1))), Some(Double(2f64.powi(63))));
         check(Int64(i64::MAX).checked_add(Int32(1)), None);
         check(Some(Int32(1).add(Double(0.5))), Some(Double(1.5)));
         check(Some(Int32(1).add(decimal("0.10"))), Some(decimal("1.10")));
