@@ -50,6 +50,9 @@ pub(crate) enum Closed {
     Io(#[from] io::Error),
     #[error("{0}")]
     Input(wire::Error),
+    /// As [`Closed::Input`], but answered and counted already.
+    #[error("{0}")]
+    Refused(wire::Error),
     #[error("TLS hello on a port without TLS")]
     Tls,
     #[error("HTTP request")]
@@ -86,7 +89,7 @@ pub(crate) async fn serve<S: Host>(
                 Err(_) => Closed::NoGrpc,
             }
         }
-        Ok(Speaker::Http) => match socket::write(&stream, HTTP_ANSWER, &[]).await {
+        Ok(Speaker::Http) => match socket::write(&stream, HTTP_ANSWER, &[], &stop).await {
             Ok(()) => Closed::Http,
             Err(error) => Closed::Io(error),
         },
@@ -177,8 +180,10 @@ impl<S: Host> Connection<S> {
         };
         let (connection_id, remote) = (self.client.connection_id, self.client.remote);
         match ended {
-            Closed::Input(_) | Closed::Tls => {
-                self.front.counters.bad_input.increment();
+            Closed::Input(_) | Closed::Refused(_) | Closed::Tls => {
+                if !matches!(ended, Closed::Refused(_)) {
+                    self.front.counters.bad_input.increment();
+                }
                 tracing::info!(connection_id, %remote, reason = %ended, "connection closed for bad input");
             }
             Closed::Slow => tracing::info!(connection_id, %remote, reason = %ended, "connection closed"),
@@ -291,12 +296,12 @@ impl<S: Host> Connection<S> {
             || shared.registry.find(request.name()).is_some_and(|spec| spec.access == Access::Handshake);
         let call = Call { killed: Arc::clone(&killed), ..Call::new(Arc::clone(client), request) };
         let mut work = pin!(dispatch(&shared.host, &shared.registry, call));
-        let mut watching = true;
+        let (mut watching, mut stopping) = (true, false);
         loop {
             watching &= buffer.len() < READ_AHEAD_BYTES_MAX;
             tokio::select! {
                 biased;
-                result = &mut work => return Ok(result),
+                result = &mut work => return Ok(result.map_err(|fault| interrupted(fault, stopping))),
                 read = socket::fill(stream, buffer, 1), if watching => {
                     if !matches!(read, Ok(count) if count > 0) {
                         killed.store(true, Ordering::Relaxed);
@@ -306,7 +311,13 @@ impl<S: Host> Connection<S> {
                         }
                     }
                 }
-                () = stop.cancelled(), if droppable => return Err(Closed::Stopping),
+                () = stop.cancelled(), if !stopping => {
+                    killed.store(true, Ordering::Relaxed);
+                    stopping = true;
+                    if droppable {
+                        return Err(Closed::Stopping);
+                    }
+                }
             }
         }
     }
@@ -320,14 +331,15 @@ impl<S: Host> Connection<S> {
         };
         self.front.counters.requests.increment();
         self.front.counters.faults.increment();
+        self.front.counters.bad_input.increment();
         if !silent {
             let doc = reply::fault(self.shared.host.as_ref(), &fault);
             self.send(answer, &doc).await?;
         }
         if close {
-            return Err(Closed::Input(error));
+            socket::linger(&mut self.stream, &mut self.buffer).await;
+            return Err(Closed::Refused(error));
         }
-        self.front.counters.bad_input.increment();
         Ok(())
     }
 
@@ -374,7 +386,7 @@ impl<S: Host> Connection<S> {
 
     async fn write(&self, head: &[u8], tail: &[u8]) -> Result<(), Closed> {
         self.front.counters.bytes_out.add((head.len() + tail.len()) as u64);
-        Ok(socket::write(&self.stream, head, tail).await?)
+        Ok(socket::write(&self.stream, head, tail, &self.stop).await?)
     }
 
     /// Waits for the next whole message.
@@ -447,4 +459,12 @@ impl<S: Host> Connection<S> {
             _ => Ok(()),
         }
     }
+}
+
+/// An operation that was stopped because the server stops says so: drivers then try it elsewhere.
+fn interrupted(fault: Fault, stopping: bool) -> Fault {
+    if stopping && fault.code == Code::Interrupted {
+        return Fault { code: Code::InterruptedAtShutdown, ..fault };
+    }
+    fault
 }

@@ -62,18 +62,17 @@ impl Histogram {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
     }
 
-    /// `(upper bound in microseconds, count)` of each bucket that is not empty.
+    /// `(upper bound in microseconds, count)` of each bucket; the last one has no bound in truth.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
         self.buckets
             .iter()
             .enumerate()
             .map(|(power, bucket)| (1_u64 << power, bucket.load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
     }
 
     /// The upper bound of the bucket that holds the quantile `q` (0 to 1).
     pub fn quantile_micros(&self, q: f64) -> u64 {
-        let rank = (self.count() as f64 * q).ceil() as u64;
+        let rank = ((self.count() as f64 * q).ceil() as u64).max(1);
         let mut seen = 0;
         for (bound, count) in self.buckets() {
             seen += count;
@@ -146,6 +145,8 @@ mod tests {
         }
         assert_eq!(histogram.count(), 5);
         assert_eq!(histogram.quantile_micros(0.5), 4);
-        assert_eq!(histogram.buckets().map(|(bound, _)| bound).collect::<Vec<_>>(), [1, 2, 4, 128, 1 << 27]);
+        let filled = histogram.buckets().filter(|(_, count)| *count > 0);
+        assert_eq!(filled.map(|(bound, _)| bound).collect::<Vec<_>>(), [1, 2, 4, 128, 1 << 27]);
+        assert_eq!(Histogram::default().quantile_micros(0.5), 0);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tracing::Instrument;
-use types::{Code, Fault};
+use types::{Code, Fault, Label};
 
 /// A request and where it came from.
 #[derive(Debug)]
@@ -91,6 +91,8 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
         started,
         killed: Arc::clone(&ctx.killed),
     });
+    let repeatable =
+        spec.access == Access::Write && ctx.envelope.txn_number.is_some() && !ctx.envelope.in_transaction();
     let span = tracing::debug_span!(
         target: runtime::telemetry::OPERATIONS,
         "command",
@@ -107,7 +109,7 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
     };
     // A panic costs one client one answer; what must not go on after a panic (a commit, the log) ends the process by itself.
     match AssertUnwindSafe(command.instrument(span)).catch_unwind().await {
-        Ok(result) => result,
+        Ok(result) => result.map_err(|fault| if repeatable { label(fault) } else { fault }),
         Err(panic) => {
             front.counters.panics.increment();
             let why = panic_message(panic.as_ref());
@@ -211,6 +213,11 @@ fn statements(request: &Request) -> u64 {
         Ok(Some(RawBsonRef::Array(array))) => array.into_iter().count() as u64,
         _ => 1,
     }
+}
+
+/// Marks an error after which a driver may send the same numbered statement once more.
+fn label(fault: Fault) -> Fault {
+    if fault.code.is_retryable() { fault.with_label(Label::RetryableWriteError) } else { fault }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {

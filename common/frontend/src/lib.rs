@@ -10,6 +10,7 @@ mod exhaust;
 pub mod front;
 pub mod host;
 pub mod listener;
+mod metrics;
 pub mod operations;
 pub mod parameters;
 mod prefixed;
@@ -18,6 +19,7 @@ pub mod reply;
 mod sniff;
 mod socket;
 
+pub use commands::commands;
 pub use dispatch::{Call, dispatch};
 pub use front::{Front, FrontOptions};
 pub use host::{Admitted, Gossip, Hello, Host, LastWrite, MemberHello, Role};

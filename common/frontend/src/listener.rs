@@ -159,7 +159,7 @@ pub(crate) struct Slot(Arc<Slots>);
 
 impl Slot {
     fn take(slots: &Arc<Slots>, loopback: bool) -> Option<Slot> {
-        let reserved = if loopback { 0 } else { RESERVED_FOR_LOOPBACK };
+        let reserved = if loopback { 0 } else { RESERVED_FOR_LOOPBACK.min(slots.max / 2) };
         let max = slots.max.saturating_sub(reserved);
         slots
             .used

@@ -54,6 +54,11 @@ impl Operations {
         all
     }
 
+    /// How many run now.
+    pub fn count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     /// Asks an operation to stop; `false` if there is none of that id.
     pub fn kill(&self, id: i64) -> bool {
         let Some(shard) = self.shard(id) else { return false };

@@ -5,7 +5,7 @@
 mod support;
 
 use bson::doc;
-use support::{Server, raw};
+use support::{Server, raw, until};
 use wire::op_msg;
 
 /// What the peer gets.
@@ -127,4 +127,16 @@ async fn slow_peers_are_let_go() {
         peer.send_bytes(first).await;
         assert_eq!(peer.rest().await, b"", "after {} bytes", first.len());
     }
+}
+
+/// A peer that asks for more than its socket holds and never reads is let go, and holds up nobody.
+#[tokio::test(start_paused = true)]
+async fn peers_that_do_not_read_are_let_go() {
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    for _ in 0..2 {
+        peer.send(0, &doc! {"large": 1, "$db": "d"}).await;
+    }
+    until("the end of the connection", || server.connections() == 0).await;
+    drop(peer);
 }

@@ -89,7 +89,7 @@ fn connections(front: &Front) -> Document {
         "available": fields::count(long(max.saturating_sub(current))),
         "totalCreated": fields::count(long(front.counters.connections_created.get())),
         "rejected": fields::count(long(front.counters.connections_rejected.get())),
-        "active": fields::count(front.operations.list().len() as i64),
+        "active": fields::count(long(front.operations.count() as u64)),
     }
 }
 

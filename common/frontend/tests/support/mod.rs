@@ -270,7 +270,7 @@ impl Peer {
 
 /// Waits until `condition` holds.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..5_000 {
+    for _ in 0..100_000 {
         if condition() {
             return;
         }
