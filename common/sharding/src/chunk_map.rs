@@ -127,3 +127,6 @@ impl ChunkMap {
         self.version
     }
 }
+
+#[cfg(test)]
+mod tests;

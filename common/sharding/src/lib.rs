@@ -20,3 +20,6 @@ pub use routing_table::{CollectionRouting, DatabaseRouting, RoutingTable};
 pub use shard_key::{Bound, ShardKey};
 pub use target::{Targets, target};
 pub use zone::{Zone, Zones};
+
+#[cfg(test)]
+mod sample;

@@ -102,3 +102,59 @@ impl Hasher for Fnv {
         hash ^ (hash >> 33)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ring(names: &[(&str, usize)]) -> Ring {
+        Ring::new(names.iter().copied())
+    }
+
+    /// The answers are a promise: another release must give the same.
+    #[test]
+    fn golden_answers() {
+        let ring = ring(&[("shard01", 1), ("shard02", 1), ("shard03", 1)]);
+        let answers: Vec<_> = ["test", "admin", "orders", "users", "a", ""]
+            .iter()
+            .map(|item| ring.first(item.as_bytes()).unwrap())
+            .collect();
+        assert_eq!(answers, ["shard02", "shard01", "shard03", "shard03", "shard03", "shard01"]);
+        assert_eq!(StableHash.hash_item(&Bytes(b"test")), 6361541226565422760);
+    }
+
+    #[test]
+    fn the_order_of_members_does_not_matter() {
+        let (one, other) = (ring(&[("a", 1), ("b", 2), ("c", 1)]), ring(&[("c", 1), ("a", 1), ("b", 2)]));
+        for item in 0u32..500 {
+            let item = item.to_le_bytes();
+            assert!(one.candidates(&item).eq(other.candidates(&item)));
+            assert_eq!(one.candidates(&item).count(), 3);
+        }
+    }
+
+    #[test]
+    fn a_new_member_takes_only_its_share() {
+        let before = ring(&[("s1", 1), ("s2", 1), ("s3", 1), ("s4", 1)]);
+        let after = ring(&[("s1", 1), ("s2", 1), ("s3", 1), ("s4", 1), ("s5", 1)]);
+        let mut moved = 0;
+        for item in 0u32..10_000 {
+            let item = item.to_le_bytes();
+            let (old, new) = (before.first(&item).unwrap(), after.first(&item).unwrap());
+            if old != new {
+                assert_eq!(new, "s5", "what moves, moves to the new member");
+                moved += 1;
+            }
+        }
+        assert!((1_500..2_500).contains(&moved), "a fifth of 10000 is expected, {moved} moved");
+    }
+
+    #[test]
+    fn weights_count() {
+        let ring = ring(&[("light", 1), ("heavy", 3), ("none", 0)]);
+        let items = (0u32..10_000).map(u32::to_le_bytes);
+        let heavy = items.filter(|item| ring.first(item) == Some("heavy")).count();
+        assert!((7_000..8_000).contains(&heavy), "{heavy}");
+        assert!(Ring::new([]).first(b"x").is_none());
+    }
+}

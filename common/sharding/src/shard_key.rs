@@ -287,3 +287,104 @@ impl ShardKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{key, raw};
+    use bson::{bson, doc};
+    use types::Code;
+
+    #[test]
+    fn patterns_are_checked() {
+        for good in [
+            doc! {"a": 1},
+            doc! {"a": 1.0, "b.c": 1i64},
+            doc! {"a": "hashed"},
+            doc! {"a": 1, "b": "hashed", "c": 1},
+        ] {
+            assert!(ShardKey::from_document(&good).is_ok(), "{good}");
+        }
+        for bad in [
+            doc! {},
+            doc! {"a": -1},
+            doc! {"a": 2},
+            doc! {"a": "text"},
+            doc! {"a": true},
+            doc! {"a": "hashed", "b": "hashed"},
+            doc! {"": 1},
+            doc! {"a.": 1},
+            doc! {".a": 1},
+            doc! {"a..b": 1},
+            doc! {"$a": 1},
+            (0..33).map(|at| (format!("f{at}"), bson!(1))).collect(),
+        ] {
+            assert_eq!(ShardKey::from_document(&bad).unwrap_err().fault().code, Code::BadValue, "{bad}");
+        }
+        assert!(key(doc! {"a": 1}).is_prefix_of(&key(doc! {"a": 1, "b": 1})));
+        assert!(!key(doc! {"a": 1}).is_prefix_of(&key(doc! {"a": "hashed", "b": 1})));
+        assert!(!key(doc! {"a": 1}).is_prefix_of(&key(doc! {"b": 1, "a": 1})));
+    }
+
+    #[test]
+    fn keys_of_documents() {
+        let ranged = key(doc! {"a.b": 1, "c": 1});
+        let check = |document: Document, wanted: Document| {
+            let bound = ranged.bound_of(&raw(&document)).unwrap();
+            assert_eq!(*bound.document(), wanted);
+            assert_eq!(bound.bytes(), ranged.key_of(&raw(&document)).unwrap(), "{document}");
+        };
+        check(doc! {"a": {"b": 5}, "c": "x"}, doc! {"a.b": 5, "c": "x"});
+        check(doc! {"a": 5}, doc! {"a.b": Bson::Null, "c": Bson::Null});
+        check(doc! {}, doc! {"a.b": Bson::Null, "c": Bson::Null});
+        check(doc! {"a.b": 5, "c": {"d": [1]}}, doc! {"a.b": Bson::Null, "c": {"d": [1]}});
+        for bad in [doc! {"a": [{"b": 1}]}, doc! {"a": {"b": [1]}}, doc! {"a": {"b": 1}, "c": []}] {
+            assert_eq!(
+                ranged.key_of(&raw(&bad)).unwrap_err().fault().code,
+                Code::NotSingleValueField,
+                "{bad}"
+            );
+        }
+        let hashed = key(doc! {"a": "hashed"});
+        let bound = hashed.bound_of(&raw(&doc! {"a": 1})).unwrap();
+        assert_eq!(*bound.document(), doc! {"a": 5902408780260971510i64});
+        // Null and missing are one key.
+        assert_eq!(
+            hashed.bound_of(&raw(&doc! {})).unwrap(),
+            hashed.bound_of(&raw(&doc! {"a": Bson::Null})).unwrap()
+        );
+    }
+
+    #[test]
+    fn bounds_fit_the_key() {
+        let key = key(doc! {"a": 1, "b": "hashed"});
+        assert!(key.bound(doc! {"a": 1, "b": 5i64}).is_ok());
+        for bad in [
+            doc! {"a": 1},
+            doc! {"b": 5i64, "a": 1},
+            doc! {"a": 1, "b": "x"},
+            doc! {"a": 1, "b": 5i64, "c": 1},
+        ] {
+            assert!(key.bound(bad.clone()).is_err(), "{bad}");
+        }
+        assert_eq!(
+            *key.bound_from_prefix(&doc! {"a": 1}).unwrap().document(),
+            doc! {"a": 1, "b": Bson::MinKey}
+        );
+        assert_eq!(key.bound_from_prefix(&doc! {"a": Bson::MaxKey}).unwrap(), key.global_max());
+        assert!(
+            key.bound_from_prefix(&doc! {}).is_err() && key.bound_from_prefix(&doc! {"b": 5i64}).is_err()
+        );
+        assert!(key.global_min() < key.global_max());
+    }
+
+    #[test]
+    fn intervals_over_hashes() {
+        let point = |value: Bson| Interval::point(value);
+        let hashes = ShardKey::hashed_intervals(&[point(bson!(1)), point(bson!(1.0)), point(bson!(42))]);
+        assert_eq!(hashes, [point(bson!(-944302157085130861i64)), point(bson!(5902408780260971510i64))]);
+        let wide = Interval::new(bson!(1), true, bson!(2), true);
+        assert_eq!(ShardKey::hashed_intervals(&[wide]), [Interval::all()]);
+        assert_eq!(ShardKey::hashed_intervals(&[]), []);
+    }
+}

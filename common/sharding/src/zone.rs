@@ -120,3 +120,43 @@ impl Zones {
         Zones { zones: self.zones.iter().filter(keep).cloned().collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{key, map};
+    use bson::{Bson, Document, doc};
+    use types::Code;
+
+    #[test]
+    fn ranges_and_chunks() {
+        let key = key(doc! {"a": 1, "b": 1});
+        let zone = |name: &str, min: Document, max: Document| {
+            Zone::new(Namespace::parse("d.c").unwrap(), name, &key, &min, &max)
+        };
+        let zones = Zones::default();
+        let zones = zones.with(zone("x", doc! {"a": 10}, doc! {"a": 20}).unwrap()).unwrap();
+        let zones = zones.with(zone("y", doc! {"a": 20}, doc! {"a": Bson::MaxKey}).unwrap()).unwrap();
+        // The same once more is no overlap; a different name is.
+        assert_eq!(zones.with(zone("x", doc! {"a": 10}, doc! {"a": 20}).unwrap()).unwrap().iter().count(), 2);
+        for (min, max) in [(10, 20), (5, 11), (19, 21), (12, 13)] {
+            let error = zones.with(zone("z", doc! {"a": min}, doc! {"a": max}).unwrap()).unwrap_err();
+            assert_eq!(error.fault().code, Code::RangeOverlapConflict, "{min} {max}");
+        }
+        assert!(
+            zone("z", doc! {"a": 2}, doc! {"a": 1}).is_err()
+                && zone("z", doc! {"b": 2}, doc! {"a": 1}).is_err()
+        );
+        let border = |a: i32| key.bound_from_prefix(&doc! {"a": a}).unwrap();
+        let names = |zone: Option<&Zone>| zone.map(|zone| zone.name.clone());
+        assert_eq!(names(zones.of_key(border(9).bytes())), None);
+        assert_eq!(names(zones.of_key(border(10).bytes())), Some("x".into()));
+        assert_eq!(names(zones.of_key(border(20).bytes())), Some("y".into()));
+        let chunks = map(&key, &[border(15), border(20)], &[0]);
+        let of_chunks: Vec<_> = chunks.chunks().iter().map(|chunk| names(zones.of_chunk(chunk))).collect();
+        assert_eq!(of_chunks, [None, Some("x".into()), Some("y".into())]);
+        assert_eq!(zones.borders_inside(&chunks.chunks()[0]), [border(10)]);
+        assert_eq!(zones.borders_inside(&map(&key, &[], &[0]).chunks()[0]), [border(10), border(20)]);
+        assert_eq!(zones.without(&border(10), &border(20)).iter().count(), 1);
+    }
+}

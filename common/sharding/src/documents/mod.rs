@@ -21,3 +21,6 @@ pub use settings::{
 pub use shards::ShardEntry;
 pub use tags::TagEntry;
 pub use version::{ClusterVersion, RouterEntry};
+
+#[cfg(test)]
+mod tests;

@@ -167,3 +167,142 @@ fn zoned(initial: &Initial<'_>) -> Result<Vec<Piece>, Error> {
     gap(&start, &initial.key.global_max(), &mut pieces)?;
     Ok(pieces)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Zone;
+    use crate::sample::{ids, key, shard};
+    use bson::doc;
+    use types::{Code, Namespace};
+
+    struct Case {
+        key: ShardKey,
+        shards: Vec<ShardId>,
+        zones: Zones,
+        zone_shards: BTreeMap<String, Vec<ShardId>>,
+    }
+
+    impl Case {
+        fn new(pattern: Document, shard_count: usize) -> Case {
+            let shards = (0..shard_count).map(shard).collect();
+            Case { key: key(pattern), shards, zones: Zones::default(), zone_shards: BTreeMap::new() }
+        }
+
+        fn zone(mut self, name: &str, min: Document, max: Document, shards: &[usize]) -> Case {
+            let zone = Zone::new(Namespace::parse("d.c").unwrap(), name, &self.key, &min, &max).unwrap();
+            self.zones = self.zones.with(zone).unwrap();
+            self.zone_shards.insert(name.into(), shards.iter().map(|at| shard(*at)).collect());
+            self
+        }
+
+        fn run(&self, change: impl FnOnce(&mut Initial<'_>)) -> Result<ChunkMap, Error> {
+            let mut initial = Initial {
+                key: &self.key,
+                shards: &self.shards,
+                primary: &self.shards[0],
+                empty: true,
+                chunk_count: None,
+                presplit_hashed_zones: false,
+                zones: &self.zones,
+                zone_shards: &self.zone_shards,
+                valid_after: Timestamp::new(1, 0),
+            };
+            change(&mut initial);
+            initial_chunks(&initial, &mut ids())
+        }
+    }
+
+    fn owners(map: &ChunkMap) -> Vec<&str> {
+        map.chunks().iter().map(|chunk| chunk.shard.as_str()).collect()
+    }
+
+    fn starts(map: &ChunkMap) -> Vec<i64> {
+        map.chunks().iter().skip(1).map(|chunk| chunk.min.document().get_i64("a").unwrap()).collect()
+    }
+
+    #[test]
+    fn ranged_collections_start_whole() {
+        let map = Case::new(doc! {"a": 1}, 3).run(|_| {}).unwrap();
+        assert_eq!(owners(&map), ["s0"]);
+        assert_eq!(map.version(), ChunkVersion::FIRST);
+        let map = Case::new(doc! {"a": 1, "b": "hashed"}, 3).run(|_| {}).unwrap();
+        assert_eq!(owners(&map), ["s0"]);
+        let map = Case::new(doc! {"a": "hashed"}, 3).run(|initial| initial.empty = false).unwrap();
+        assert_eq!(owners(&map), ["s0"]);
+    }
+
+    #[test]
+    fn hashed_collections_start_dealt() {
+        let map = Case::new(doc! {"a": "hashed"}, 2).run(|_| {}).unwrap();
+        assert_eq!(starts(&map), [-4611686018427387902, 0, 4611686018427387902]);
+        assert_eq!(owners(&map), ["s0", "s0", "s1", "s1"]);
+        assert_eq!(map.version(), ChunkVersion { major: 1, minor: 3 });
+        let map = Case::new(doc! {"a": "hashed"}, 3).run(|_| {}).unwrap();
+        let wanted =
+            [-6148914691236517204, -3074457345618258602, 0, 3074457345618258602, 6148914691236517204];
+        assert_eq!(starts(&map), wanted);
+        assert_eq!(owners(&map), ["s0", "s0", "s1", "s1", "s2", "s2"]);
+        let map =
+            Case::new(doc! {"a": "hashed", "b": 1}, 2).run(|initial| initial.chunk_count = Some(3)).unwrap();
+        assert_eq!(starts(&map), [-3074457345618258602, 3074457345618258602]);
+        assert_eq!(map.chunks()[1].min.document().get("b"), Some(&Bson::MinKey));
+        for count in [1, 2, 5, 7, 100, 1000] {
+            let map =
+                Case::new(doc! {"a": "hashed"}, 3).run(|initial| initial.chunk_count = Some(count)).unwrap();
+            assert_eq!(map.chunks().len(), count);
+            let counts: Vec<_> = map.shards().map(|(_, share)| share.chunk_count).collect();
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn zones_get_their_chunks() {
+        let case = Case::new(doc! {"a": 1}, 2).zone("x", doc! {"a": 10i64}, doc! {"a": 20i64}, &[1]).zone(
+            "y",
+            doc! {"a": 20i64},
+            doc! {"a": Bson::MaxKey},
+            &[0],
+        );
+        let map = case.run(|_| {}).unwrap();
+        assert_eq!(starts(&map), [10, 20]);
+        assert_eq!(owners(&map), ["s0", "s1", "s0"]);
+        let mut lonely = Case::new(doc! {"a": 1}, 2).zone("x", doc! {"a": 1}, doc! {"a": 2}, &[]);
+        assert_eq!(lonely.run(|_| {}).unwrap_err().fault().code, Code::InvalidOptions);
+        lonely.zone_shards.clear();
+        assert_eq!(lonely.run(|_| {}).unwrap_err().fault().code, Code::InvalidOptions);
+    }
+
+    #[test]
+    fn options_are_checked() {
+        let check = |case: Case, change: fn(&mut Initial<'_>), wanted: Code| {
+            assert_eq!(case.run(change).unwrap_err().fault().code, wanted);
+        };
+        check(Case::new(doc! {"a": 1}, 2), |initial| initial.chunk_count = Some(4), Code::InvalidOptions);
+        check(
+            Case::new(doc! {"a": 1, "b": "hashed"}, 2),
+            |initial| initial.chunk_count = Some(4),
+            Code::InvalidOptions,
+        );
+        check(
+            Case::new(doc! {"a": "hashed"}, 2),
+            |initial| initial.chunk_count = Some(0),
+            Code::InvalidOptions,
+        );
+        check(
+            Case::new(doc! {"a": "hashed"}, 2),
+            |initial| initial.chunk_count = Some(16_385),
+            Code::InvalidOptions,
+        );
+        check(
+            Case::new(doc! {"a": 1}, 2),
+            |initial| initial.presplit_hashed_zones = true,
+            Code::InvalidOptions,
+        );
+        check(
+            Case::new(doc! {"a": "hashed"}, 2),
+            |initial| initial.presplit_hashed_zones = true,
+            Code::NotImplemented,
+        );
+    }
+}

@@ -57,3 +57,36 @@ pub fn even_points(min: &Bound, samples: &[Bound], pieces: usize) -> Result<Vec<
     points.dedup();
     Ok(points)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::key;
+    use bson::doc;
+
+    #[test]
+    fn after_each_count() {
+        let check = |keys: &[u8], count: u64, wanted: &[u8]| {
+            let mut points = at_counts(count);
+            let told: Vec<u8> = keys.iter().copied().filter(|key| points.push(&[*key])).collect();
+            assert_eq!(told, wanted, "{keys:?} by {count}");
+            assert_eq!(points.points().concat(), wanted);
+        };
+        check(&[1, 2, 3, 4, 5], 2, &[3, 5]);
+        check(&[1, 1, 1, 2, 3], 2, &[2]);
+        check(&[1, 1, 1], 1, &[]);
+        check(&[1, 2, 3], 0, &[2, 3]);
+        check(&[], 2, &[]);
+    }
+
+    #[test]
+    fn evenly() {
+        let key = key(doc! {"a": 1});
+        let bound = |value: i32| key.bound(doc! {"a": value}).unwrap();
+        let samples: Vec<Bound> = (0..10).map(bound).collect();
+        assert_eq!(even_points(&key.global_min(), &samples, 2).unwrap(), [bound(5)]);
+        assert_eq!(even_points(&key.global_min(), &samples, 4).unwrap(), [bound(2), bound(5), bound(7)]);
+        assert_eq!(even_points(&bound(1), &[bound(1), bound(1)], 2).unwrap(), []);
+        assert!(even_points(&bound(1), &[bound(2), bound(1)], 2).is_err());
+    }
+}
