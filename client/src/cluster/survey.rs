@@ -187,13 +187,13 @@ fn collections(
 fn read_catalogue(member: &Member) -> Result<Catalogue, Error> {
     let mut connection = open(member)?;
     let mut catalogue = Catalogue::default();
-    for shard in
-        all(&mut connection, "config", doc! { "find": "shards", "sort": { "_id": 1 }, "batchSize": BATCH })?
+    for shard in connection
+        .run_cursor("config", &doc! { "find": "shards", "sort": { "_id": 1 }, "batchSize": BATCH })?
     {
         catalogue.shards.push((text(&shard, "_id"), text(&shard, "host")));
     }
     let mut by_uuid: BTreeMap<String, String> = BTreeMap::new();
-    for collection in all(&mut connection, "config", doc! { "find": "collections", "batchSize": BATCH })? {
+    for collection in connection.run_cursor("config", &doc! { "find": "collections", "batchSize": BATCH })? {
         let ns = text(&collection, "_id");
         // Tracked but unsharded collections have a key of MongoDB's own; they are shown as unsharded.
         if collection.get_bool("unsplittable").unwrap_or(false)
@@ -209,7 +209,7 @@ fn read_catalogue(member: &Member) -> Result<Catalogue, Error> {
     }
     let chunks =
         doc! { "find": "chunks", "projection": { "uuid": 1, "ns": 1, "shard": 1 }, "batchSize": BATCH };
-    for chunk in all(&mut connection, "config", chunks)? {
+    for chunk in connection.run_cursor("config", &chunks)? {
         let ns = match chunk.get("uuid") {
             Some(uuid) => by_uuid.get(&uuid.to_string()).cloned(),
             None => chunk.get_str("ns").ok().map(str::to_owned),
@@ -232,7 +232,7 @@ fn count_documents(shard: &Member) -> Result<BTreeMap<String, u64>, Error> {
             continue;
         }
         let listing = doc! { "listCollections": 1, "nameOnly": true, "cursor": { "batchSize": BATCH } };
-        for collection in all(&mut connection, db, listing)? {
+        for collection in connection.run_cursor(db, &listing)? {
             let name = text(&collection, "name");
             if name.starts_with("system.") || collection.get_str("type").is_ok_and(|kind| kind == "view") {
                 continue;
@@ -249,30 +249,6 @@ fn open(member: &Member) -> Result<Connection, Error> {
     uri.options.connect_timeout = ANSWER_WAIT;
     uri.options.socket_timeout = ANSWER_WAIT;
     Connection::open(&uri, 0)
-}
-
-/// Runs a command with a cursor to its end.
-pub(crate) fn all(connection: &mut Connection, db: &str, command: Document) -> Result<Vec<Document>, Error> {
-    let mut documents = Vec::new();
-    let mut reply = connection.run(db, &command)?;
-    loop {
-        let Ok(cursor) = reply.get_document_mut("cursor") else { return Ok(documents) };
-        for name in ["firstBatch", "nextBatch"] {
-            if let Some(Bson::Array(batch)) = cursor.remove(name) {
-                documents.extend(batch.into_iter().filter_map(|one| match one {
-                    Bson::Document(document) => Some(document),
-                    _ => None,
-                }));
-            }
-        }
-        let id = cursor.get_i64("id").unwrap_or(0);
-        if id == 0 {
-            return Ok(documents);
-        }
-        let ns = text(cursor, "ns");
-        let collection = ns.split_once('.').map_or("", |(_, collection)| collection).to_owned();
-        reply = connection.run(db, &doc! { "getMore": id, "collection": collection, "batchSize": BATCH })?;
-    }
 }
 
 fn text(document: &Document, name: &str) -> String {

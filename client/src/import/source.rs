@@ -30,7 +30,7 @@ impl Source {
         if metadata.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Source { reader: Box::new(file), size: metadata.is_file().then(|| metadata.len()), format })
+        Ok(Source { reader: Box::new(file), size: metadata.is_file().then_some(metadata.len()), format })
     }
 
     pub(crate) fn size(&self) -> Option<u64> {

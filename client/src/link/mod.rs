@@ -2,6 +2,7 @@
 //! Replies are read without decoding whole documents. Knows nothing of clusters or files.
 
 mod connection;
+mod cursor;
 mod error;
 mod message;
 mod reply;
@@ -13,7 +14,7 @@ mod writer;
 #[cfg(test)]
 pub(crate) mod fake;
 
-pub(crate) use connection::{Connection, Hello};
+pub(crate) use connection::Connection;
 pub(crate) use error::{Error, ServerError};
 pub(crate) use message::Message;
 pub(crate) use reply::{WriteReply, first_batch};

@@ -23,7 +23,7 @@ impl Writer {
         Open(at)
     }
 
-    /// Ends a document or an array.
+    /// Ends a document.
     pub(crate) fn end(&mut self, open: Open) {
         self.bytes.push(0);
         self.patch_length(open.0);
@@ -47,11 +47,6 @@ impl Writer {
 
     pub(crate) fn begin_document(&mut self, name: &str) -> Open {
         self.name(0x03, name);
-        self.begin()
-    }
-
-    pub(crate) fn begin_array(&mut self, name: &str) -> Open {
-        self.name(0x04, name);
         self.begin()
     }
 
@@ -85,10 +80,6 @@ impl Writer {
     pub(crate) fn boolean(&mut self, name: &str, value: bool) {
         self.name(0x08, name);
         self.bytes.push(u8::from(value));
-    }
-
-    pub(crate) fn null(&mut self, name: &str) {
-        self.name(0x0A, name);
     }
 
     pub(crate) fn object_id(&mut self, name: &str, value: ObjectId) {
@@ -149,20 +140,16 @@ mod tests {
         writer.int64("l", i64::MIN);
         writer.double("d", 0.5);
         writer.boolean("b", true);
-        writer.null("n");
         writer.object_id("o", id);
         writer.binary("x", 0, &[1, 2]);
         let inner = writer.begin_document("in");
         writer.int32("$gt", 1);
         writer.end(inner);
-        let array = writer.begin_array("ar");
-        writer.int32("0", 1);
-        writer.end(array);
         writer.end(open);
         let expected = doc! {
-            "s": "grün", "i": -1, "l": i64::MIN, "d": 0.5, "b": true, "n": null, "o": id,
+            "s": "grün", "i": -1, "l": i64::MIN, "d": 0.5, "b": true, "o": id,
             "x": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![1, 2] },
-            "in": { "$gt": 1 }, "ar": [1],
+            "in": { "$gt": 1 },
         };
         assert_eq!(writer.bytes, expected.to_vec().unwrap());
     }
