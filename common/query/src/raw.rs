@@ -4,7 +4,7 @@
 use crate::context::invalid_bson;
 use bson::raw::RawElement;
 use bson::spec::ElementType;
-use bson::{RawArray, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::{Bson, RawArray, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use types::{Code, Fault};
 
 /// One element of a document or array: its name, its type and its bytes.
@@ -171,6 +171,38 @@ impl Writer {
         write_value(&mut self.bytes, value);
     }
 
+    /// Appends an owned value.
+    ///
+    /// # Errors
+    /// If it is none that BSON can hold, such as a regular expression with a NUL in it.
+    pub fn append_bson(&mut self, name: &str, value: &Bson) -> Result<(), Fault> {
+        match value {
+            Bson::Document(doc) => {
+                self.begin_document(name);
+                for (name, value) in doc {
+                    self.append_bson(name, value)?;
+                }
+                self.end();
+            }
+            Bson::Array(values) => {
+                self.begin_array(name);
+                for (index, value) in values.iter().enumerate() {
+                    self.append_bson(&index.to_string(), value)?;
+                }
+                self.end();
+            }
+            Bson::Int32(value) => self.append(name, RawBsonRef::Int32(*value)),
+            Bson::Int64(value) => self.append(name, RawBsonRef::Int64(*value)),
+            Bson::Double(value) => self.append(name, RawBsonRef::Double(*value)),
+            Bson::String(value) => self.append(name, RawBsonRef::String(value)),
+            other => {
+                let value = RawBson::try_from(other.clone()).map_err(invalid_bson)?;
+                self.append(name, value.as_raw_bson_ref());
+            }
+        }
+        Ok(())
+    }
+
     /// Opens an embedded document.
     pub fn begin_document(&mut self, name: &str) {
         self.key(ElementType::EmbeddedDocument, name);
@@ -299,7 +331,7 @@ fn write_db_pointer(out: &mut Vec<u8>, value: RawBsonRef<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bson::{Bson, doc};
+    use bson::doc;
 
     fn sample() -> RawDocumentBuf {
         let oid = bson::oid::ObjectId::from_bytes([7; 12]);
@@ -320,14 +352,16 @@ mod tests {
     #[test]
     fn copies_and_appends_are_the_same_bytes() {
         let doc = sample();
-        let (mut copied, mut appended) = (Writer::new(), Writer::new());
+        let (mut copied, mut appended, mut owned) = (Writer::new(), Writer::new(), Writer::new());
         for field in fields(&doc) {
             let field = field.unwrap();
             copied.copy(&field);
+            owned.append_bson(field.name(), &Bson::try_from(field.value().unwrap()).unwrap()).unwrap();
             appended.append(field.name(), field.value().unwrap());
         }
         assert_eq!(copied.finish().unwrap(), doc);
         assert_eq!(appended.finish().unwrap(), doc);
+        assert_eq!(owned.finish().unwrap(), doc);
     }
 
     #[test]

@@ -124,32 +124,40 @@ impl Test {
                 | ElementType::Binary => bits.test(field)?,
                 _ => false,
             },
-            Test::ElemMatchObject(node) => element(field, inner, |element| {
-                match element.document()?.or(element.array()?) {
-                    Some(doc) => node.test(doc, &mut None),
-                    None => Ok(false),
+            Test::ElemMatchObject(_) | Test::ElemMatchValue(_) => match self.element(field)? {
+                Some((index, _)) => {
+                    *inner = Some(index);
+                    true
                 }
-            })?,
-            Test::ElemMatchValue(node) => element(field, inner, |element| node.test_value(element))?,
+                None => false,
+            },
             Test::Compare(..) | Test::In(_) => false,
         })
     }
-}
 
-/// Whether an element of the array passes; `index` takes where.
-fn element(
-    field: &Field<'_>,
-    index: &mut Option<usize>,
-    mut passes: impl FnMut(&Field<'_>) -> Result<bool, Fault>,
-) -> Result<bool, Fault> {
-    let Some(array) = field.array()? else { return Ok(false) };
-    for (at, element) in fields(array).enumerate() {
-        if passes(&element?)? {
-            *index = Some(at);
-            return Ok(true);
-        }
+    /// The first element of an array that `$elemMatch` finds; none for other tests.
+    pub(crate) fn first_element<'a>(&self, field: &Field<'a>) -> Result<Option<Field<'a>>, Fault> {
+        Ok(self.element(field)?.map(|(_, element)| element))
     }
-    Ok(false)
+
+    fn element<'a>(&self, field: &Field<'a>) -> Result<Option<(usize, Field<'a>)>, Fault> {
+        let Some(array) = field.array()? else { return Ok(None) };
+        for (at, element) in fields(array).enumerate() {
+            let element = element?;
+            let passes = match self {
+                Test::ElemMatchObject(node) => match element.document()?.or(element.array()?) {
+                    Some(doc) => node.test(doc, &mut None)?,
+                    None => false,
+                },
+                Test::ElemMatchValue(node) => node.test_value(&element)?,
+                _ => false,
+            };
+            if passes {
+                return Ok(Some((at, element)));
+            }
+        }
+        Ok(None)
+    }
 }
 
 fn has_size(array: &RawDocument, size: i64) -> Result<bool, Fault> {

@@ -25,6 +25,7 @@ pub use set::Set;
 pub(crate) use walk::walk;
 
 use crate::context::ParseContext;
+use crate::raw::Field;
 use bson::{RawBson, RawDocument};
 use types::Fault;
 
@@ -90,6 +91,11 @@ impl Matcher {
     pub fn root(&self) -> &Node {
         &self.root
     }
+}
+
+/// Parses the operand of an `$elemMatch` that stands in a projection.
+pub(crate) fn element_match(operand: &Field<'_>, ctx: &ParseContext) -> Result<Test, Fault> {
+    operator::element_match(&mut parse::Parser::new(ctx), operand)
 }
 
 fn collect_equalities(node: &Node, found: &mut Vec<(String, RawBson)>) {

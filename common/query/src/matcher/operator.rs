@@ -255,7 +255,7 @@ fn all(parser: &mut Parser<'_>, path: &Arc<Path>, field: &Field<'_>) -> Result<N
     Ok(if nodes.is_empty() { Node::Never } else { Node::all(nodes) })
 }
 
-fn element_match(parser: &mut Parser<'_>, field: &Field<'_>) -> Result<Test, Fault> {
+pub(super) fn element_match(parser: &mut Parser<'_>, field: &Field<'_>) -> Result<Test, Fault> {
     let Some(doc) = field.document()? else { return Err(Fault::bad_value("$elemMatch needs an Object")) };
     let first = fields(doc).next().transpose()?;
     if first.as_ref().is_some_and(|first| first.name() == "$where") {
