@@ -34,7 +34,8 @@ impl Call {
     }
 }
 
-/// Runs a command: envelope, look-up, checks, deadline, span, counters; the answer carries `ok` and the times.
+/// Runs a command: envelope, look-up, checks, deadline, span, counters; the answer carries `ok` and the times,
+/// unless a peer asked.
 ///
 /// Not cancel-safe as such: dropping the future drops the command's own future. Set `killed` and wait instead.
 ///
@@ -49,11 +50,14 @@ pub async fn dispatch<S: Host>(host: &Arc<S>, registry: &Registry<S>, call: Call
         counters.faults.increment();
         return Err(not_found(counters, &call.request));
     };
+    let is_internal = call.client.internal;
     let result = run(host, entry, call, started).await;
     let own = &entry.listed.counters;
     own.total.increment();
     own.latency.record(started.elapsed());
     match result {
+        // A peer gets the times beside the reply, and finishes it for its own client.
+        Ok(answer) if is_internal => Ok(answer),
         Ok(answer) => Ok(Reply { doc: reply::finish(answer.doc, host.gossip()) }),
         Err(fault) => {
             own.failed.increment();

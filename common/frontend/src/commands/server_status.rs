@@ -110,6 +110,8 @@ fn latencies(front: &Front) -> Document {
         let sum = match listed.access {
             Access::Read => reads,
             Access::Write => writes,
+            // An awaitable hello waits on purpose; it would drown the rest.
+            Access::Handshake => continue,
             _ => others,
         };
         sum.1 += listed.counters.latency.sum_micros();

@@ -1,40 +1,32 @@
 //! One driver's connection: one task, requests in order, no hand-over between tasks. While a command runs, the socket is
 //! watched, so that a peer that went away stops its command.
 
+mod input;
+mod output;
+
+use self::input::first_bytes;
+use self::output::Answer;
 use crate::dispatch::{Call, dispatch};
 use crate::front::Connected;
 use crate::listener::Slot;
-use crate::sniff::{HTTP_ANSWER, SNIFF_BYTES, Speaker, is_tls, speaker};
+use crate::sniff::{HTTP_ANSWER, Speaker};
 use crate::{Front, Host, PrefixedStream, Registry, exhaust, reply, socket};
-use bson::{RawDocument, RawDocumentBuf};
+use bson::RawDocumentBuf;
 use bytes::BytesMut;
 use command::{Access, Client, Reply, Request, Sequence};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use types::{Code, Fault, limits};
-use wire::frame::Split;
-use wire::header::HEADER_BYTES;
-use wire::{Compressor, Frame, Header, OpCode, OpMsg, Reaction, op_msg, op_query, op_reply};
+use wire::{Compressor, OpCode, OpMsg, Reaction, op_msg, op_query};
 
-/// A new connection must have sent its first header so long after its first byte.
-const FIRST_HEADER_MAX: Duration = Duration::from_secs(10);
-/// A new connection must have sent its first byte, and a first message of the size of a handshake, in this time.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
-/// A first message up to this size is a handshake.
-const HANDSHAKE_BYTES_MAX: usize = 64 * 1024;
-/// A message that has begun must go on within this time.
-const READ_PROGRESS_MAX: Duration = Duration::from_secs(60);
 /// Requests that arrive while another one runs are read up to this size; the rest waits in the socket.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
-/// A reply up to this size is copied behind its header, to be written as one piece.
-const COPY_BYTES_MAX: usize = 8 * 1024;
-
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Closed {
@@ -118,30 +110,6 @@ pub(crate) async fn serve<S: Host>(
     tracing::debug!(connection_id, %remote, reason = %ended, "connection ended before its first message");
 }
 
-async fn first_bytes(
-    stream: &mut TcpStream,
-    buffer: &mut BytesMut,
-    stop: &CancellationToken,
-) -> Result<Speaker, Closed> {
-    let mut bound = HANDSHAKE_MAX;
-    let opened = Instant::now();
-    while buffer.len() < SNIFF_BYTES {
-        let left = bound.saturating_sub(opened.elapsed());
-        let count = tokio::select! {
-            biased;
-            read = tokio::time::timeout(left, socket::fill(stream, buffer, SNIFF_BYTES)) => {
-                read.map_err(|_| Closed::Slow)??
-            }
-            () = stop.cancelled() => return Err(Closed::Stopping),
-        };
-        if count == 0 {
-            return Err(if buffer.is_empty() { Closed::Peer } else { Closed::Cut });
-        }
-        bound = bound.min(opened.elapsed() + FIRST_HEADER_MAX);
-    }
-    Ok(speaker(buffer))
-}
-
 struct Connection<S: Host> {
     shared: Arc<Shared<S>>,
     front: Arc<Front>,
@@ -159,16 +127,6 @@ struct Connection<S: Host> {
     stop: CancellationToken,
     _connected: Connected,
     _slot: Slot,
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    response_to: i32,
-    flags: u32,
-    compressor: Option<Compressor>,
-    /// By OP_REPLY, because the request came by OP_QUERY.
-    legacy: bool,
 }
 
 impl<S: Host> Connection<S> {
@@ -341,123 +299,6 @@ impl<S: Host> Connection<S> {
             return Err(Closed::Refused(error));
         }
         Ok(())
-    }
-
-    /// Writes a reply; returns its request id.
-    async fn send(&mut self, answer: Answer, doc: &RawDocument) -> Result<i32, Closed> {
-        let request_id = self.next_request_id;
-        self.next_request_id = request_id.checked_add(1).unwrap_or(1);
-        let Answer { response_to, flags, compressor, legacy } = answer;
-        let bytes = doc.as_bytes();
-        if legacy {
-            let flags = if reply::is_ok(doc) { 0 } else { op_reply::QUERY_FAILURE };
-            let message = op_reply::encode(request_id, response_to, flags, doc).map_err(Closed::Input)?;
-            self.write(&message, &[]).await?;
-            return Ok(request_id);
-        }
-        let Some(prelude) = op_msg::prelude(request_id, response_to, flags, bytes.len()) else {
-            let fault = Fault::new(
-                Code::BSONObjectTooLarge,
-                format!("reply of {} bytes is larger than a message can be", bytes.len()),
-            );
-            let doc = reply::fault(self.shared.host.as_ref(), &fault);
-            return Box::pin(self.send(answer, &doc)).await;
-        };
-        let mut out = std::mem::take(&mut self.out);
-        out.clear();
-        out.extend_from_slice(&prelude);
-        match compressor {
-            Some(compressor) => {
-                out.extend_from_slice(bytes);
-                let message = wire::op_compressed::compress(&out, compressor).map_err(Closed::Input)?;
-                self.write(&message, &[]).await?;
-            }
-            None if bytes.len() <= COPY_BYTES_MAX => {
-                out.extend_from_slice(bytes);
-                self.write(&out, &[]).await?;
-            }
-            None => self.write(&out, bytes).await?,
-        }
-        if out.capacity() <= 2 * COPY_BYTES_MAX {
-            self.out = out;
-        }
-        Ok(request_id)
-    }
-
-    async fn write(&self, head: &[u8], tail: &[u8]) -> Result<(), Closed> {
-        self.front.counters.bytes_out.add((head.len() + tail.len()) as u64);
-        Ok(socket::write(&self.stream, head, tail, &self.stop).await?)
-    }
-
-    /// Waits for the next whole message.
-    async fn next_frame(&mut self) -> Result<Frame, Closed> {
-        let mut first_byte: Option<Instant> = None;
-        loop {
-            let missing = match wire::frame::split(&mut self.buffer, limits::MESSAGE_BYTES_MAX) {
-                Ok(Split::Frame(frame)) => {
-                    self.greeted = true;
-                    socket::trim(&mut self.buffer, frame.message.len());
-                    return Ok(frame);
-                }
-                Ok(Split::Need(missing)) => missing,
-                Err(_) if !self.greeted && is_tls(&self.buffer) => return Err(Closed::Tls),
-                Err(error) => return Err(Closed::Input(error)),
-            };
-            if !self.greeted && is_tls(&self.buffer) && self.has_unknown_operation() {
-                return Err(Closed::Tls);
-            }
-            if self.buffer.is_empty() && self.greeted {
-                self.fill(missing, None).await?;
-                continue;
-            }
-            let first_byte = *first_byte.get_or_insert_with(Instant::now);
-            let bound = self.bound(first_byte, missing);
-            self.fill(missing, Some(bound)).await?;
-        }
-    }
-
-    /// How long the message that has begun may take to its next byte.
-    fn bound(&self, first_byte: Instant, missing: usize) -> Duration {
-        if self.greeted {
-            return READ_PROGRESS_MAX;
-        }
-        let handshake = HANDSHAKE_MAX.saturating_sub(self.opened.elapsed());
-        if self.buffer.len() < HEADER_BYTES {
-            FIRST_HEADER_MAX.saturating_sub(first_byte.elapsed()).min(handshake)
-        } else if self.buffer.len() + missing <= HANDSHAKE_BYTES_MAX {
-            handshake
-        } else {
-            READ_PROGRESS_MAX
-        }
-    }
-
-    fn has_unknown_operation(&self) -> bool {
-        Header::parse(&self.buffer, limits::MESSAGE_BYTES_MAX)
-            .is_ok_and(|header| matches!(header.op_code, OpCode::Unknown(_)))
-    }
-
-    async fn fill(&mut self, missing: usize, bound: Option<Duration>) -> Result<(), Closed> {
-        let Connection { stream, buffer, stop, .. } = self;
-        let was_empty = buffer.is_empty();
-        let read = socket::fill(stream, buffer, missing);
-        let bounded = async {
-            match bound {
-                Some(bound) => {
-                    tokio::time::timeout(bound, read).await.map_err(|_| Closed::Slow)?.map_err(Closed::Io)
-                }
-                None => read.await.map_err(Closed::Io),
-            }
-        };
-        let count = tokio::select! {
-            biased;
-            count = bounded => count?,
-            () = stop.cancelled() => return Err(Closed::Stopping),
-        };
-        match count {
-            0 if was_empty => Err(Closed::Peer),
-            0 => Err(Closed::Cut),
-            _ => Ok(()),
-        }
     }
 }
 
