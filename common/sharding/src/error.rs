@@ -10,7 +10,7 @@ pub enum Error {
     BadKeyPattern { pattern: String, reason: String },
     /// A shard key field of a document is an array or lies below one.
     #[error(
-        "Shard key cannot contain array values or array descendants: field '{field}' of shard key {pattern}"
+        "Shard key cannot contain array values or array descendants. Field '{field}' of shard key {pattern}"
     )]
     ArrayInKey { field: String, pattern: String },
     /// A border that does not have the fields of the shard key in their order.
@@ -63,11 +63,10 @@ impl Error {
             Error::BadKeyPattern { .. }
             | Error::BadSplitPoint { .. }
             | Error::BadBound { .. }
-            | Error::BadMerge { .. }
             | Error::BadMove { .. } => Code::BadValue,
-            Error::ArrayInKey { .. } => Code::NotSingleValueField,
+            Error::ArrayInKey { .. } => Code::ShardKeyNotFound,
             Error::NotTiled { .. } | Error::BadDocument { .. } => Code::IncompatibleShardingMetadata,
-            Error::NoSuchChunk { .. } => Code::NoSuchKey,
+            Error::NoSuchChunk { .. } | Error::BadMerge { .. } => Code::IllegalOperation,
             Error::ZoneOverlap { .. } => Code::RangeOverlapConflict,
             Error::BadOptions(_) => Code::InvalidOptions,
             Error::NoShards | Error::ShardNotFound(_) => Code::ShardNotFound,

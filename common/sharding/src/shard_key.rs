@@ -6,6 +6,7 @@ use bson::{Bson, Document, RawBsonRef, RawDocument};
 use std::sync::Arc;
 use types::limits;
 use value::interval::Interval;
+use value::order::compare_bson;
 use value::{element, hash, key};
 
 /// One field of a shard key.
@@ -272,21 +273,26 @@ impl ShardKey {
     }
 
     /// Turns intervals over the values of a hashed field into intervals over hashes: a point stays a point, anything wider
-    /// may be anywhere. Whole numbers and numbers with fractions hash alike, so points keep every match.
+    /// may be anywhere. Values that compare equal hash alike, but for the double 2^63: there both hashes are named.
     pub fn hashed_intervals(intervals: &[Interval]) -> Vec<Interval> {
-        let hashes: Option<Vec<Interval>> = intervals
-            .iter()
-            .map(|interval| {
-                let hash = if interval.is_point() { hash::shard_key_hash_bson(&interval.min) } else { None };
-                hash.map(|hash| Interval::point(Bson::Int64(hash)))
-            })
-            .collect();
-        match hashes {
-            Some(points) => value::interval::normalize(points),
-            None => vec![Interval::all()],
+        let mut points = Vec::with_capacity(intervals.len());
+        for interval in intervals {
+            let hash = if interval.is_point() { hash::shard_key_hash_bson(&interval.min) } else { None };
+            let Some(hash) = hash else { return vec![Interval::all()] };
+            points.push(Interval::point(Bson::Int64(hash)));
+            if compare_bson(&interval.min, &Bson::Double(TWO_POW_63)).is_eq() {
+                points.extend(
+                    [i64::MIN, i64::MAX]
+                        .map(|folded| hash::shard_key_hash(RawBsonRef::Int64(folded)))
+                        .map(|hash| Interval::point(Bson::Int64(hash))),
+                );
+            }
         }
+        value::interval::normalize(points)
     }
 }
+
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
 
 #[cfg(test)]
 mod tests {
@@ -339,11 +345,7 @@ mod tests {
         check(doc! {}, doc! {"a.b": Bson::Null, "c": Bson::Null});
         check(doc! {"a.b": 5, "c": {"d": [1]}}, doc! {"a.b": Bson::Null, "c": {"d": [1]}});
         for bad in [doc! {"a": [{"b": 1}]}, doc! {"a": {"b": [1]}}, doc! {"a": {"b": 1}, "c": []}] {
-            assert_eq!(
-                ranged.key_of(&raw(&bad)).unwrap_err().fault().code,
-                Code::NotSingleValueField,
-                "{bad}"
-            );
+            assert_eq!(ranged.key_of(&raw(&bad)).unwrap_err().fault().code, Code::ShardKeyNotFound, "{bad}");
         }
         let hashed = key(doc! {"a": "hashed"});
         let bound = hashed.bound_of(&raw(&doc! {"a": 1})).unwrap();
@@ -386,5 +388,14 @@ mod tests {
         let wide = Interval::new(bson!(1), true, bson!(2), true);
         assert_eq!(ShardKey::hashed_intervals(&[wide]), [Interval::all()]);
         assert_eq!(ShardKey::hashed_intervals(&[]), []);
+        // The one number that hashes by its type.
+        let decimal = Bson::Decimal128("9223372036854775808".parse().unwrap());
+        let double = Bson::Double(TWO_POW_63);
+        let both = ShardKey::hashed_intervals(&[point(decimal.clone())]);
+        assert_eq!(both, ShardKey::hashed_intervals(&[point(double.clone())]));
+        for value in [decimal, double] {
+            let hash = Bson::Int64(hash::shard_key_hash_bson(&value).unwrap());
+            assert!(both.contains(&point(hash)), "{value}");
+        }
     }
 }

@@ -198,7 +198,7 @@ mod tests {
         let border = |a: i32| key.bound_from_prefix(&doc! {"a": a}).unwrap();
         let collection = routing(&key, map(&key, &[border(10), border(20), border(30)], &[0, 1, 2, 3]));
         let check = |a: Vec<Interval>, wanted: &[usize]| {
-            let shards = target(&collection, &[a.clone()]).shards;
+            let shards = target(&collection, std::slice::from_ref(&a)).shards;
             assert_eq!(shards, wanted.iter().map(|at| shard(*at)).collect::<Vec<_>>(), "{a:?}");
         };
         let range =

@@ -3,6 +3,7 @@
 //! Numbers count without their fraction: `2`, `2.0` and `2.7` hash alike.
 
 use crate::element::{Elements, View, with_view};
+use crate::number::{Number, TWO_POW_63};
 use bson::{Bson, RawBsonRef};
 use md5::{Digest, Md5};
 
@@ -32,7 +33,7 @@ fn hash(md5: &mut Md5, view: &View<'_>, name: Option<&[u8]>) {
         cstring(md5, name);
     }
     match *view {
-        View::Number(number) => md5.update(number.to_i64_saturating().to_le_bytes()),
+        View::Number(number) => md5.update(folded(number).to_le_bytes()),
         View::Document(bytes) | View::Array(bytes) => elements(md5, bytes),
         View::CodeWithScope { code, scope } => {
             // Alone among texts this one goes without its length.
@@ -61,6 +62,15 @@ fn hash(md5: &mut Md5, view: &View<'_>, name: Option<&[u8]>) {
             md5.update(id);
         }
         View::MinKey | View::Undefined | View::Null | View::MaxKey => {}
+    }
+}
+
+/// Without its fraction and held within int64, but for one value: the double 2^63 hashes as -2^63, which is what a C cast
+/// once made of it and what is stored since.
+fn folded(number: Number) -> i64 {
+    match number {
+        Number::Double(double) if double == TWO_POW_63 => i64::MIN,
+        other => other.to_i64_saturating(),
     }
 }
 
@@ -123,7 +133,7 @@ mod tests {
         for value in [bson!(i64::MAX), bson!(f64::MAX), decimal("1E+100")] {
             check(value, 921523596458303250);
         }
-        for value in [bson!(i64::MIN), bson!(f64::MIN), decimal("-1E+100")] {
+        for value in [bson!(i64::MIN), bson!(f64::MIN), bson!(2f64.powi(63)), decimal("-1E+100")] {
             check(value, 4532067210535695462);
         }
         check(Bson::MinKey, 7961148599568647290);
