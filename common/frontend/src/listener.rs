@@ -4,6 +4,7 @@ use crate::connection::{self, Shared};
 use crate::{Front, Host, PrefixedStream, Registry};
 use command::Client;
 use runtime::Tasks;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,6 +25,9 @@ const BACKLOG: u32 = 1024;
 const GRPC_QUEUE: usize = 128;
 /// Wait after an accept that failed for want of descriptors or memory.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+/// An idle peer is asked whether it is still there after this time, and then at this interval.
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(120);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The same trouble is logged once in this time.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -223,8 +227,9 @@ impl<S: Host> Accepting<S> {
             tracing::debug!(%remote, max = self.slots.max, "connection refused: too many");
             return;
         };
-        let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else {
-            return;
+        let local = match prepare(&stream) {
+            Ok(local) => local,
+            Err(error) => return tracing::debug!(%remote, %error, "connection lost when it was accepted"),
         };
         front.counters.connections_created.increment();
         let client = Client {
@@ -242,6 +247,14 @@ impl<S: Host> Accepting<S> {
     fn front(&self) -> &Arc<Front> {
         self.shared.host.front()
     }
+}
+
+/// Sets a socket up: small replies leave at once, and a peer that vanished without a word is noticed.
+fn prepare(stream: &TcpStream) -> io::Result<SocketAddr> {
+    stream.set_nodelay(true)?;
+    let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_IDLE).with_interval(KEEP_ALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keep_alive)?;
+    stream.local_addr()
 }
 
 /// Whether an accept failed for want of something that comes back: descriptors, buffers, memory.

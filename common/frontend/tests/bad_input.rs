@@ -40,6 +40,13 @@ fn with_flags(flags: u32) -> Vec<u8> {
     bytes
 }
 
+/// The header of a message of 40 MB that never comes.
+fn huge(op_code: i32) -> Vec<u8> {
+    let mut bytes = message(op_code, &[]);
+    bytes[..4].copy_from_slice(&40_000_000_i32.to_le_bytes());
+    bytes
+}
+
 async fn see(server: &Server, bytes: &[u8]) -> Seen {
     let mut peer = server.connect().await;
     peer.send_bytes(bytes).await;
@@ -70,6 +77,8 @@ async fn rows() {
         ("2", with_length(-1), Seen::Closed),
         ("3", with_length(48_000_001), Seen::Closed),
         ("9", message(9999, &[]), Seen::Closed),
+        ("9 from its header", huge(9999), Seen::Closed),
+        ("10 from its header", huge(2001), Seen::Closed),
         ("10", message(2002, &[0; 20]), Seen::Closed),
         ("13", message(1, &[0; 20]), Seen::Closed),
         (

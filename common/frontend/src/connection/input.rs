@@ -62,9 +62,7 @@ impl<S: Host> Connection<S> {
                 Err(_) if !self.greeted && is_tls(&self.buffer) => return Err(Closed::Tls),
                 Err(error) => return Err(Closed::Input(error)),
             };
-            if !self.greeted && is_tls(&self.buffer) && self.has_unknown_operation() {
-                return Err(Closed::Tls);
-            }
+            self.refuse_operation()?;
             if self.buffer.is_empty() && self.greeted {
                 self.fill(missing, None).await?;
                 continue;
@@ -90,9 +88,19 @@ impl<S: Host> Connection<S> {
         }
     }
 
-    fn has_unknown_operation(&self) -> bool {
-        Header::parse(&self.buffer, limits::MESSAGE_BYTES_MAX)
-            .is_ok_and(|header| matches!(header.op_code, OpCode::Unknown(_)))
+    /// Refuses by its header a message that would be refused anyway: its content need not come in first.
+    fn refuse_operation(&self) -> Result<(), Closed> {
+        if self.buffer.len() < HEADER_BYTES {
+            return Ok(());
+        }
+        let header = Header::parse(&self.buffer, limits::MESSAGE_BYTES_MAX).map_err(Closed::Input)?;
+        match header.op_code {
+            OpCode::Msg | OpCode::Query | OpCode::Compressed => Ok(()),
+            OpCode::Unknown(_) if !self.greeted && is_tls(&self.buffer) => Err(Closed::Tls),
+            OpCode::Unknown(number) => Err(Closed::Input(wire::Error::UnknownOpCode(number))),
+            OpCode::Legacy(number) => Err(Closed::Input(wire::Error::LegacyOpCode(number))),
+            OpCode::Reply => Err(Closed::Input(wire::Error::UnexpectedReply)),
+        }
     }
 
     async fn fill(&mut self, missing: usize, bound: Option<Duration>) -> Result<(), Closed> {
