@@ -7,12 +7,15 @@ use bson::{Bson, Document};
 /// # Errors
 /// The text says where the JSON is wrong, or that it is not a document.
 pub(crate) fn parse_document(text: &str) -> Result<Document, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|error| format!("not valid JSON ({error}): {text}"))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+        format!(
+            "not valid JSON: {error}; names and strings are in double quotes, as in {{\"_id\": \"hashed\"}}"
+        )
+    })?;
     match Bson::try_from(value) {
         Ok(Bson::Document(document)) => Ok(document),
-        Ok(_) => Err(format!("not a JSON object: {text}")),
-        Err(error) => Err(format!("not valid extended JSON ({error}): {text}")),
+        Ok(_) => Err("not a JSON object".to_owned()),
+        Err(error) => Err(format!("not valid extended JSON: {error}")),
     }
 }
 

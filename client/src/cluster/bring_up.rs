@@ -86,9 +86,9 @@ impl Plan<'_> {
             Some(_) => None,
             None => Some(process::start(member, self.home, self.layout, self.binaries)?),
         };
-        let mut connection = self.connect(member, &mut child)?;
+        let connection = self.connect(member, &mut child)?;
         if member.role != Role::Router && connection.hello().set_name.is_none() {
-            self.initiate(member, &mut connection)?;
+            self.initiate(member, &mut child)?;
         }
         self.wait(member, &mut child, |_| {
             let connection = Connection::open(&local(member), 0)?;
@@ -106,19 +106,19 @@ impl Plan<'_> {
         self.wait(member, child, |_| Connection::open(&local(member), 0).map(Some))
     }
 
-    fn initiate(&self, member: &Member, connection: &mut Connection) -> Result<(), Failure> {
+    fn initiate(&self, member: &Member, child: &mut Option<Child>) -> Result<(), Failure> {
         let mut config = doc! { "_id": &member.name, "members": [{ "_id": 0, "host": member.host() }] };
         if member.role == Role::Config {
             config.insert("configsvr", true);
         }
-        match connection.run("admin", &doc! { "replSetInitiate": config }) {
-            Ok(_) => Ok(()),
-            Err(Error::Server(error)) if error.code == ALREADY_INITIALIZED => Ok(()),
-            Err(error) => {
-                Err(self
-                    .with_log(member, Failure::from(error).during(&format!("initiating {}", member.name))))
-            }
-        }
+        let command = doc! { "replSetInitiate": config };
+        self.wait(member, child, |_| match Connection::open(&local(member), 0)?.run("admin", &command) {
+            Ok(_) => Ok(Some(())),
+            // A first attempt whose answer was lost.
+            Err(Error::Server(error)) if error.code == ALREADY_INITIALIZED => Ok(Some(())),
+            Err(error) => Err(error),
+        })
+        .map_err(|failure| failure.during(&format!("initiating {}", member.name)))
     }
 
     fn add_shards(&self, router: &Member) -> Result<(), Failure> {

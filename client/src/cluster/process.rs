@@ -100,6 +100,11 @@ pub(crate) fn start(
     let failed =
         |what: &str, error: io::Error| Failure::new(format!("cannot start {}: {what}: {error}", member.name));
     let log = home.log_file(member);
+    // What the log shows is of this run; that of the one before is kept beside it.
+    match fs::rename(&log, log.with_extension("previous.log")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("its old log", error)),
+        _ => {}
+    }
     let output =
         File::options().create(true).append(true).open(&log).map_err(|error| failed("its log", error))?;
     let errors = output.try_clone().map_err(|error| failed("its log", error))?;

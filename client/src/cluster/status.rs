@@ -56,7 +56,10 @@ fn print(survey: &Survey) {
     }
     println!("{}", shards.trim_fmt());
     if survey.collections.is_empty() {
-        println!("no collections");
+        println!(
+            "{}",
+            if survey.problems.is_empty() { "no collections" } else { "no collections could be asked for" }
+        );
     } else {
         let mut collections = table(&["collection", "shard key", "shard", "chunks", "documents"], &[3, 4]);
         for one in &survey.collections {

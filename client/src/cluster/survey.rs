@@ -88,24 +88,19 @@ pub(crate) fn survey(layout: &Layout, home: &Home) -> Survey {
         }
     }
     let runs = |name: &str| survey.processes.iter().any(|one| one.name == name && one.running);
-    let catalogue = layout
-        .members
-        .iter()
-        .filter(|member| member.role != Role::Shard && runs(&member.name))
-        // The router's answer is that of a client; the config server's will do where the router is down.
-        .max_by_key(|member| member.role == Role::Router)
-        .map(|member| {
-            read_catalogue(member).map_err(|error| format!("{} does not answer: {error}", member.name))
-        });
     let mut problems = Vec::new();
-    let catalogue = match catalogue {
-        Some(Ok(catalogue)) => Some(catalogue),
-        Some(Err(problem)) => {
-            problems.push(problem);
-            None
+    let mut catalogue = None;
+    // The router's answer is that of a client; the config server's will do where the router is down.
+    for role in [Role::Router, Role::Config] {
+        for member in layout.members.iter().filter(|member| member.role == role && runs(&member.name)) {
+            if catalogue.is_none() {
+                match read_catalogue(member) {
+                    Ok(found) => catalogue = Some(found),
+                    Err(error) => problems.push(format!("{} does not answer: {error}", member.name)),
+                }
+            }
         }
-        None => None,
-    };
+    }
     let mut counts = BTreeMap::new();
     for shard in layout.shards().filter(|shard| runs(&shard.name)) {
         match count_documents(shard) {

@@ -74,6 +74,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     home.save(&layout)?;
     let was_up = running.iter().all(|runs| *runs);
+    if !was_up {
+        println!("starting a cluster of {} shards in {}", layout.shards().count(), home.path().display());
+    }
     let deadline = begin + Duration::from_secs(options.timeout);
     if let Err(failure) = bring_up::bring_up(&layout, &home, &binaries, deadline, was_up) {
         let started =
