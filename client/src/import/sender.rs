@@ -114,7 +114,7 @@ impl<'a> Sender<'a> {
                 Err(error) => (error, true),
                 Ok(()) => match self.exchange() {
                     Ok(reply) => {
-                        report.retries += attempts - 1;
+                        report.retries += u64::from(attempts > 1);
                         return self.count(&reply, report);
                     }
                     Err(error) => (error, self.settings.is_retryable),
