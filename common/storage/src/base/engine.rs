@@ -1,0 +1,34 @@
+//! What storage asks of a base engine.
+
+use crate::Error;
+use crate::scan::Direction;
+use bytes::Bytes;
+use std::ops::Bound;
+
+/// Bounds of a range of keys.
+pub(crate) type Bounds = (Bound<Bytes>, Bound<Bytes>);
+/// Pairs of a range in order. May or may not show writes that happen meanwhile.
+pub(crate) type BaseIter = Box<dyn Iterator<Item = Result<(Bytes, Bytes), Error>> + Send>;
+
+/// A put, or a removal where the value is `None`.
+#[derive(Debug, Clone)]
+pub(crate) struct Write {
+    pub key: Bytes,
+    pub value: Option<Bytes>,
+}
+
+/// Ordered keys and values.
+pub(crate) trait Engine: Send + Sync {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    fn range(&self, bounds: Bounds, direction: Direction) -> BaseIter;
+
+    /// Writes in the order given. After a crash a prefix of all writes since the last flush is there.
+    fn write(&self, writes: &[Write]) -> Result<(), Error>;
+
+    /// Returns when everything written before is on disk and synced.
+    fn flush(&self) -> Result<(), Error>;
+
+    /// Bytes on disk.
+    fn size(&self) -> u64;
+}

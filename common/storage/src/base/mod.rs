@@ -1,0 +1,23 @@
+//! The base: what has been checkpointed, in an embedded ordered key-value engine.
+//! Behind a small trait; an engine has to keep only a prefix of the writes since its last flush, no more.
+
+mod engine;
+mod memory;
+mod sled;
+#[cfg(test)]
+mod suite;
+
+pub(crate) use engine::{BaseIter, Bounds, Engine, Write};
+
+use crate::options::{EngineKind, Options};
+use crate::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Opens the engine that the options name, in a directory of its own.
+pub(crate) fn open(options: &Options, dir: &Path) -> Result<Arc<dyn Engine>, Error> {
+    Ok(match options.engine {
+        EngineKind::Sled => Arc::new(sled::Sled::open(dir, options.cache_bytes)?),
+        EngineKind::Memory => Arc::new(memory::Memory::default()),
+    })
+}

@@ -1,0 +1,222 @@
+//! sled 0.34 as base. The only file that names it.
+//! What it forces: its flush is no fsync, so the adapter syncs through a descriptor of its own; large values would become files
+//! that nobody syncs, so they are cut into pieces; batches, transactions and asynchronous flushes stall and are not used.
+
+use super::engine::{BaseIter, Bounds, Engine, Write};
+use crate::Error;
+use crate::scan::Direction;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A leaf holds up to 17 values and is written whole; it has to stay below a quarter of a segment.
+const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
+const PIECE_BYTES: usize = 16 * 1024;
+/// sled cleans up old segments only from its flush timer.
+const CLEAN_EVERY_MILLIS: u64 = 1000;
+
+const WHOLE: u8 = 0;
+const IN_PIECES: u8 = 1;
+/// Tag, set of pieces, length.
+const HEADER_BYTES: usize = 1 + 8 + 8;
+/// A reader meets a value that is being replaced at most this often before something is wrong.
+const RETRIES_MAX: usize = 100;
+
+/// The engine.
+pub(crate) struct Sled {
+    db: sled::Db,
+    values: sled::Tree,
+    pieces: sled::Tree,
+    file: File,
+    dir: PathBuf,
+    synced_blobs: Mutex<HashSet<OsString>>,
+}
+
+impl Sled {
+    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Sled, Error> {
+        let db = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes as u64)
+            .segment_size(SEGMENT_BYTES)
+            .flush_every_ms(Some(CLEAN_EVERY_MILLIS))
+            .open()
+            .map_err(failed)?;
+        let values = db.open_tree(b"values").map_err(failed)?;
+        let pieces = db.open_tree(b"pieces").map_err(failed)?;
+        let path = dir.join("db");
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        let engine =
+            Sled { db, values, pieces, file, dir: dir.to_owned(), synced_blobs: Mutex::new(HashSet::new()) };
+        engine.flush()?;
+        Ok(engine)
+    }
+
+    fn put(&self, key: &Bytes, value: &Bytes) -> Result<(), Error> {
+        let old = if value.len() <= PIECE_BYTES {
+            let mut stored = Vec::with_capacity(1 + value.len());
+            stored.push(WHOLE);
+            stored.extend_from_slice(value);
+            self.values.insert(key, stored)
+        } else {
+            // A new set of pieces first, then the value that names it, then the old set goes.
+            let set = self.db.generate_id().map_err(failed)?;
+            for (number, piece) in value.chunks(PIECE_BYTES).enumerate() {
+                self.pieces.insert(piece_key(set, number), piece).map_err(failed)?;
+            }
+            let mut stored = Vec::with_capacity(HEADER_BYTES);
+            stored.push(IN_PIECES);
+            stored.extend_from_slice(&set.to_be_bytes());
+            stored.extend_from_slice(&(value.len() as u64).to_be_bytes());
+            self.values.insert(key, stored)
+        };
+        self.forget(old.map_err(failed)?)
+    }
+
+    fn remove(&self, key: &Bytes) -> Result<(), Error> {
+        let old = self.values.remove(key).map_err(failed)?;
+        self.forget(old)
+    }
+
+    /// Removes the pieces of a value that is no longer there.
+    fn forget(&self, old: Option<sled::IVec>) -> Result<(), Error> {
+        if let Some((set, length)) = old.and_then(|old| parse_header(&old)) {
+            for number in 0..length.div_ceil(PIECE_BYTES) {
+                self.pieces.remove(piece_key(set, number)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs what sled wrote beside its main file, should a key have been that large.
+    fn sync_blobs(&self) -> Result<(), Error> {
+        let dir = self.dir.join("blobs");
+        let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(()) };
+        let mut synced = self.synced_blobs.lock();
+        let mut present = HashSet::new();
+        let mut fresh = false;
+        for entry in entries {
+            let entry = entry.map_err(Error::io(&dir))?;
+            if !synced.contains(&entry.file_name()) {
+                match File::open(entry.path()) {
+                    Ok(file) => file.sync_data().map_err(Error::io(entry.path()))?,
+                    // Removed by sled meanwhile.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(Error::Io { path: entry.path(), source: error }),
+                }
+                fresh = true;
+            }
+            present.insert(entry.file_name());
+        }
+        *synced = present;
+        if fresh {
+            File::open(&dir).and_then(|dir| dir.sync_all()).map_err(Error::io(&dir))?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Sled {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        get(&self.values, &self.pieces, key)
+    }
+
+    fn range(&self, bounds: Bounds, direction: Direction) -> BaseIter {
+        let mut inner = self.values.range(bounds);
+        let (values, pieces) = (self.values.clone(), self.pieces.clone());
+        Box::new(std::iter::from_fn(move || {
+            loop {
+                let next = match direction {
+                    Direction::Forward => inner.next(),
+                    Direction::Backward => inner.next_back(),
+                }?;
+                let (key, stored) = match next {
+                    Ok(pair) => pair,
+                    Err(error) => return Some(Err(failed(error))),
+                };
+                let value = match whole(&pieces, &stored) {
+                    Ok(Some(value)) => Ok(Some(value)),
+                    // Replaced while it was read: look again.
+                    Ok(None) => get(&values, &pieces, &key),
+                    Err(error) => Err(error),
+                };
+                match value {
+                    Ok(Some(value)) => return Some(Ok((Bytes::from_owner(key), value))),
+                    Ok(None) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+        }))
+    }
+
+    fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        for write in writes {
+            match &write.value {
+                Some(value) => self.put(&write.key, value)?,
+                None => self.remove(&write.key)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.db.flush().map_err(failed)?;
+        self.sync_blobs()?;
+        self.file.sync_all().map_err(Error::io(self.dir.join("db")))
+    }
+
+    fn size(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or(0)
+    }
+}
+
+fn get(values: &sled::Tree, pieces: &sled::Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
+    for _ in 0..RETRIES_MAX {
+        let Some(stored) = values.get(key).map_err(failed)? else { return Ok(None) };
+        if let Some(value) = whole(pieces, &stored)? {
+            return Ok(Some(value));
+        }
+    }
+    Err(Error::Damaged("a large value of the base lost its pieces".to_owned()))
+}
+
+/// The value behind a stored one; `None` if its pieces are gone because it was replaced.
+fn whole(pieces: &sled::Tree, stored: &sled::IVec) -> Result<Option<Bytes>, Error> {
+    if stored.first() == Some(&WHOLE) {
+        return Ok(Some(Bytes::from_owner(stored.clone()).slice(1..)));
+    }
+    let Some((set, length)) = parse_header(stored) else {
+        return Err(Error::Damaged("value of the base with an unknown tag".to_owned()));
+    };
+    let mut value = Vec::with_capacity(length);
+    for number in 0..length.div_ceil(PIECE_BYTES) {
+        match pieces.get(piece_key(set, number)).map_err(failed)? {
+            Some(piece) => value.extend_from_slice(&piece),
+            None => return Ok(None),
+        }
+    }
+    if value.len() == length { Ok(Some(Bytes::from(value))) } else { Ok(None) }
+}
+
+fn parse_header(stored: &[u8]) -> Option<(u64, usize)> {
+    let (tag, rest) = stored.split_first()?;
+    if *tag != IN_PIECES {
+        return None;
+    }
+    let (set, length) = rest.split_first_chunk::<8>()?;
+    let length = u64::from_be_bytes(length.try_into().ok()?);
+    Some((u64::from_be_bytes(*set), usize::try_from(length).ok()?))
+}
+
+fn piece_key(set: u64, number: usize) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&set.to_be_bytes());
+    key[8..].copy_from_slice(&(number as u64).to_be_bytes());
+    key
+}
+
+fn failed(error: sled::Error) -> Error {
+    Error::Base(error.to_string())
+}

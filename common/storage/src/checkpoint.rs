@@ -1,0 +1,293 @@
+//! Moves versions to the base: those no newer than the stable time, in small rounds, index entries before records, then a sync,
+//! then the checkpoint time, then old log segments go. Nothing newer than what a majority has, and is synced, reaches the base.
+//! A version leaves memory only after the base has it.
+
+use crate::Error;
+use crate::base::Write;
+use crate::keyspace;
+use crate::options::EngineKind;
+use crate::snapshot::join_base;
+use crate::store::Shared;
+use crate::versions::Visible;
+use bson::RawBson;
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use types::Timestamp;
+
+/// A round: larger ones stall writers.
+const ROUND_BYTES: usize = 2 * 1024 * 1024;
+const ROUND_KEYS: usize = 1024;
+/// Writers are slowed from this share of the memory budget on, in percent; a checkpoint starts at half of it.
+const SLOW_PERCENT: usize = 80;
+const URGENT_PERCENT: usize = 50;
+/// The longest that one commit is held back.
+const SLOW_MAX: Duration = Duration::from_millis(40);
+/// A failed base is tried again after this long.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Control facts of this crate.
+pub(crate) const CHECKPOINT: &str = "storage.checkpoint";
+pub(crate) const SYNCED: &str = "storage.synced";
+
+#[derive(Debug, Default)]
+struct Wish {
+    stop: bool,
+    urgent: bool,
+}
+
+/// Figures.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CheckpointStats {
+    pub at: Timestamp,
+    pub count: u64,
+    pub millis: u64,
+    pub throttled: u64,
+}
+
+/// State of the checkpoint thread.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointer {
+    wish: Mutex<Wish>,
+    wake: Condvar,
+    /// One pass at a time.
+    pass: Mutex<()>,
+    /// Told after every round: memory was freed.
+    freed: Condvar,
+    freed_lock: Mutex<()>,
+    at: AtomicU64,
+    count: AtomicU64,
+    millis: AtomicU64,
+    throttled: AtomicU64,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(at: Timestamp) -> Checkpointer {
+        Checkpointer { at: AtomicU64::new(at.0), ..Checkpointer::default() }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.wish.lock().stop = true;
+        self.wake.notify_all();
+    }
+
+    fn nudge(&self) {
+        let mut wish = self.wish.lock();
+        if !wish.urgent {
+            wish.urgent = true;
+            self.wake.notify_all();
+        }
+    }
+
+    /// The time of the last complete checkpoint.
+    pub(crate) fn at(&self) -> Timestamp {
+        Timestamp(self.at.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn stats(&self) -> CheckpointStats {
+        CheckpointStats {
+            at: self.at(),
+            count: self.count.load(Ordering::Relaxed),
+            millis: self.millis.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Shared {
+    /// The thread: by interval, and at once when memory fills.
+    pub(crate) fn run_checkpointer(&self) {
+        let mut wait = self.options.checkpoint_interval;
+        loop {
+            let urgent = {
+                let mut wish = self.checkpointer.wish.lock();
+                if !wish.stop && !wish.urgent {
+                    self.checkpointer.wake.wait_for(&mut wish, wait);
+                }
+                if wish.stop {
+                    return;
+                }
+                std::mem::take(&mut wish.urgent)
+            };
+            wait = self.options.checkpoint_interval;
+            if urgent && self.versions.bytes() > self.options.versions_bytes_max {
+                let expired = self.pins.expire(self.options.snapshot_age_max);
+                if expired > 0 {
+                    tracing::warn!(expired, "old snapshots were let go because memory ran out");
+                }
+            }
+            let before = self.checkpointer.at();
+            match self.checkpoint(urgent) {
+                // Held back by a pinned snapshot or the majority: the same again at once would spin.
+                Ok(()) if urgent && self.checkpointer.at() == before => self.pause(Duration::from_millis(20)),
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(%error, "checkpoint failed");
+                    self.pause(RETRY_AFTER);
+                }
+            }
+        }
+    }
+
+    fn pause(&self, time: Duration) {
+        let mut wish = self.checkpointer.wish.lock();
+        if !wish.stop {
+            self.checkpointer.wake.wait_for(&mut wish, time);
+        }
+    }
+
+    /// How far the floor may rise: what is synced and what a majority has; without need, not into the history window.
+    fn stable(&self, urgent: bool) -> Timestamp {
+        let mut stable = self.log.durable_ts();
+        if let Some(majority) = &self.options.majority_point {
+            stable = stable.min(majority());
+        }
+        if !urgent {
+            let back = self.options.history_window.as_secs();
+            let newest = self.pins.committed();
+            let window = Timestamp(newest.0.saturating_sub(back << 32));
+            if back > 0 {
+                stable = stable.min(window);
+            }
+        }
+        stable
+    }
+
+    fn pressed(&self, percent: usize) -> bool {
+        self.versions.bytes() > self.options.versions_bytes_max / 100 * percent
+    }
+
+    /// After every sync of the log: what is stable now lets superseded versions go.
+    pub(crate) fn after_sync(&self) {
+        self.pins.raise_floor(self.stable(self.pressed(URGENT_PERCENT)));
+    }
+
+    /// Drops superseded versions of keys that were just written again; hot keys would fill memory between checkpoints.
+    pub(crate) fn prune(&self, keys: &[Bytes]) {
+        if keys.is_empty() {
+            return;
+        }
+        let limit = self.pins.prune_limit();
+        for key in keys {
+            self.versions.evict(key, limit, false);
+        }
+    }
+
+    /// Before a commit: starts a checkpoint when memory fills, and slows the writer more the fuller it is.
+    pub(crate) fn throttle(&self) {
+        let used = self.versions.bytes();
+        let max = self.options.versions_bytes_max.max(1);
+        if used <= max / 100 * URGENT_PERCENT {
+            return;
+        }
+        self.checkpointer.nudge();
+        let slow = max / 100 * SLOW_PERCENT;
+        if used > slow {
+            self.checkpointer.throttled.fetch_add(1, Ordering::Relaxed);
+            let over = (used - slow) as f64 / (max - slow).max(1) as f64;
+            let wait = SLOW_MAX.mul_f64((over * over).min(1.0));
+            let mut guard = self.checkpointer.freed_lock.lock();
+            self.checkpointer.freed.wait_for(&mut guard, wait);
+        }
+    }
+
+    /// One checkpoint. With `urgent` it takes everything that is stable, history window or not.
+    pub(crate) fn checkpoint(&self, urgent: bool) -> Result<(), Error> {
+        let _pass = self.checkpointer.pass.lock();
+        let start = Instant::now();
+        let at = self.pins.raise_floor(self.stable(urgent));
+        if at <= self.checkpointer.at() {
+            return Ok(());
+        }
+        self.pins.set_checkpoint(Some(at));
+        let done = self.write_base(at);
+        self.pins.set_checkpoint(None);
+        done?;
+        let synced = self.log.durable_ts();
+        self.control.put_all([(CHECKPOINT, time(at)), (SYNCED, time(synced))])?;
+        self.checkpointer.at.store(at.0, Ordering::Release);
+        self.checkpointer.count.fetch_add(1, Ordering::Relaxed);
+        self.checkpointer.millis.store(start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        tracing::debug!(%at, millis = start.elapsed().as_millis() as u64, "checkpoint");
+        self.purge_dropped(at)?;
+        match self.options.engine {
+            EngineKind::Sled => self.log.truncate(self.options.oplog_bytes_max, at),
+            // The log is all that outlives the process.
+            EngineKind::Memory => Ok(()),
+        }
+    }
+
+    fn write_base(&self, at: Timestamp) -> Result<(), Error> {
+        let records = Bytes::from_static(keyspace::RECORDS_START);
+        self.move_range(&[], &records, at)?;
+        // Entries must not come after their record, whatever the engine keeps of what it was given.
+        self.base.flush()?;
+        self.move_range(&records, &[u8::MAX], at)?;
+        self.base.flush()?;
+        let counts = self.counts.fold(at);
+        let writes: Vec<Write> = counts
+            .into_iter()
+            .map(|(ident, count)| Write {
+                key: Bytes::from(keyspace::count(ident)),
+                value: Some(join_base(at, &count.to_bytes())),
+            })
+            .collect();
+        self.base.write(&writes)?;
+        self.base.flush()?;
+        self.counts.folded();
+        Ok(())
+    }
+
+    /// Moves one stretch of the key space, in rounds.
+    fn move_range(&self, start: &[u8], end: &[u8], at: Timestamp) -> Result<(), Error> {
+        let mut from = Bound::Included(Bytes::copy_from_slice(start));
+        let mut round: Vec<Visible> = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let mut found = Vec::new();
+            let place = from.as_ref().map(|key| key.as_ref());
+            self.versions.collect_forward(place, end, at, ROUND_KEYS, &mut found);
+            let last = found.last().map(|visible| visible.key.clone());
+            for visible in found {
+                bytes += visible.key.len() + visible.value.as_ref().map_or(0, Bytes::len);
+                round.push(visible);
+                if bytes >= ROUND_BYTES {
+                    self.move_round(&mut round)?;
+                    bytes = 0;
+                }
+            }
+            match last {
+                Some(last) => from = Bound::Excluded(last),
+                None => return self.move_round(&mut round),
+            }
+        }
+    }
+
+    fn move_round(&self, round: &mut Vec<Visible>) -> Result<(), Error> {
+        let writes: Vec<Write> = round
+            .iter()
+            .map(|visible| Write {
+                key: visible.key.clone(),
+                value: visible.value.as_ref().map(|value| join_base(visible.time, value)),
+            })
+            .collect();
+        self.base.write(&writes)?;
+        for visible in round.drain(..) {
+            // Only up to what was written: an index build may have added an entry meanwhile.
+            self.versions.evict(&visible.key, visible.time, true);
+        }
+        self.checkpointer.freed.notify_all();
+        Ok(())
+    }
+
+    /// Remembers how far the log is on disk, so that a log that ends earlier is known to be damaged.
+    pub(crate) fn note_synced(&self) -> Result<(), Error> {
+        self.control.put(SYNCED, time(self.log.durable_ts()))
+    }
+}
+
+fn time(at: Timestamp) -> RawBson {
+    RawBson::Timestamp(at.into())
+}

@@ -1,0 +1,428 @@
+//! Changes of the catalogue: each one commit, one log entry in MongoDB's shape, and the resulting records beside it.
+//! One at a time. What a drop leaves behind is removed by the checkpoint once nobody can read it.
+
+use crate::catalog::Catalog;
+use crate::collection::{Collection, CollectionId, Index};
+use crate::commit::Outgoing;
+use crate::index::{self, Requested};
+use crate::keyspace::{self, Ident};
+use crate::oplog::entry::{self, Change, Op};
+use crate::oplog::record::{Draft, Local};
+use crate::store::{Shared, Store};
+use crate::versions::Value;
+use crate::Error;
+use bson::raw::cstr;
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use types::{Code, Namespace, OpTime, Timestamp, Uuid, limits};
+
+/// Options of `create` that change what a collection is, known and not there yet.
+const NOT_YET: &[&str] =
+    &["capped", "timeseries", "viewOn", "pipeline", "clusteredIndex", "expireAfterSeconds", "encryptedFields"];
+
+/// What `create_indexes` did.
+#[derive(Debug, Clone)]
+pub struct CreatedIndexes {
+    pub before: usize,
+    pub after: usize,
+    /// As it is afterwards.
+    pub collection: Arc<Collection>,
+    pub op_time: OpTime,
+}
+
+/// A change of the catalogue, put together in the commit section.
+struct CatalogChange<'a> {
+    ns: &'a Namespace,
+    uuid: Option<Uuid>,
+    command: RawDocumentBuf,
+    puts: Vec<(Bytes, Value)>,
+    catalog: Catalog,
+}
+
+impl Shared {
+    fn commit_ddl<'a>(
+        &self,
+        build: impl FnOnce(OpTime, Catalog) -> Result<CatalogChange<'a>, Error>,
+    ) -> Result<OpTime, Error> {
+        let wall = self.options.clock.wall_millis();
+        self.commit_with(|at| {
+            let change = build(at, Catalog::clone(&self.catalog.load()))?;
+            // The catalogue of `local` is this member's own.
+            let entry = if change.ns.is_local() {
+                Vec::new()
+            } else {
+                let ns = entry::command_ns(change.ns);
+                let command = Change::Command { command: &change.command };
+                entry::encode(&[Op { ns: &ns, uuid: change.uuid, change: command, stmt_id: None }], None, wall)
+            };
+            let local = Local { deltas: Vec::new(), puts: change.puts.clone() };
+            let draft = Draft::new(&local, &entry);
+            Ok(Outgoing { draft, puts: change.puts, deltas: Vec::new(), catalog: Some(change.catalog) })
+        })
+    }
+
+    /// Puts a definition in the place of the one it came from.
+    fn commit_definition(
+        &self,
+        ident: Ident,
+        command: RawDocumentBuf,
+        idents: Option<Ident>,
+        dropped: &[Ident],
+        change: impl FnOnce(&Collection, Timestamp) -> Result<Collection, Error>,
+    ) -> Result<OpTime, Error> {
+        let current = self.catalog.load();
+        let ns = match current.by_ident(ident) {
+            Some(collection) => collection.ns.clone(),
+            None => return Err(aborted()),
+        };
+        self.commit_ddl(|at, mut catalog| {
+            let now = catalog.by_ident(ident).cloned().ok_or_else(aborted)?;
+            let mut next = change(&now, at.ts)?;
+            next.version = at.ts;
+            let mut puts = vec![definition(&next)];
+            puts.extend(idents.map(next_ident));
+            puts.extend(dropped.iter().map(|ident| dropped_mark(*ident, at.ts)));
+            catalog.put(Arc::new(next));
+            Ok(CatalogChange { ns: &ns, uuid: Some(now.uuid), command, puts, catalog })
+        })
+    }
+}
+
+fn aborted() -> Error {
+    Error::IndexSpec {
+        code: Code::IndexBuildAborted,
+        message: "the collection or index was dropped meanwhile".to_owned(),
+    }
+}
+
+fn definition(collection: &Collection) -> (Bytes, Value) {
+    let doc = Bytes::from(collection.to_document().into_bytes());
+    (Bytes::from(keyspace::catalog(collection.id.0)), Some(doc))
+}
+
+fn next_ident(ident: Ident) -> (Bytes, Value) {
+    (Bytes::from_static(keyspace::NEXT_IDENT_KEY), Some(Bytes::copy_from_slice(&ident.to_le_bytes())))
+}
+
+fn dropped_mark(ident: Ident, at: Timestamp) -> (Bytes, Value) {
+    (Bytes::from(keyspace::dropped(ident)), Some(Bytes::copy_from_slice(&at.0.to_le_bytes())))
+}
+
+impl Store {
+    /// Creates a collection with its index on `_id`.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceExists`], or an option that this server has not.
+    pub fn create_collection(
+        &self,
+        ns: &Namespace,
+        uuid: Option<Uuid>,
+        options: &RawDocument,
+    ) -> Result<Arc<Collection>, Error> {
+        check_options(options)?;
+        let mut free = self.shared.ddl.lock();
+        if self.catalog().get(ns).is_some() {
+            return Err(Error::NamespaceExists { ns: ns.clone() });
+        }
+        let ident = *free;
+        let uuid = uuid.unwrap_or_else(new_uuid);
+        let mut command = RawDocumentBuf::new();
+        command.append(cstr!("create"), ns.collection());
+        for (name, value) in options.iter().flatten() {
+            command.append(name, value);
+        }
+        command.append(cstr!("idIndex"), index::id_spec());
+        self.shared.commit_ddl(|at, mut catalog| {
+            let id_index = Index::new(ident, ns, index::id_spec())?.with(Some(at.ts), index::id_spec())?;
+            let collection = Collection {
+                ns: ns.clone(),
+                uuid,
+                id: CollectionId(ident),
+                options: options.to_owned(),
+                indexes: vec![Arc::new(id_index)],
+                version: at.ts,
+            };
+            let puts = vec![definition(&collection), next_ident(ident + 1)];
+            catalog.put(Arc::new(collection));
+            Ok(CatalogChange { ns, uuid: Some(uuid), command, puts, catalog })
+        })?;
+        *free = ident + 1;
+        drop(free);
+        self.catalog().get(ns).cloned().ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })
+    }
+
+    /// Drops a collection and its indexes. Snapshots taken before go on reading it.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceNotFound`].
+    pub fn drop_collection(&self, ns: &Namespace) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let collection = self.existing(ns)?;
+        let command = rawdoc! { "drop": ns.collection() };
+        self.shared.commit_ddl(|at, mut catalog| {
+            let mut puts = vec![(Bytes::from(keyspace::catalog(collection.id.0)), None)];
+            let idents = collection.secondary().map(|index| index.id.0).chain([collection.id.0]);
+            puts.extend(idents.map(|ident| dropped_mark(ident, at.ts)));
+            catalog.remove(collection.id.0);
+            Ok(CatalogChange { ns, uuid: Some(collection.uuid), command, puts, catalog })
+        })
+    }
+
+    /// Drops every collection of a database, then logs the end of the database. `None` if it had none.
+    ///
+    /// # Errors
+    /// If the log fails; what was dropped until then stays dropped.
+    pub fn drop_database(&self, db: &str) -> Result<Option<OpTime>, Error> {
+        let catalog = self.catalog();
+        let names: Vec<Namespace> = catalog.collections(db).map(|collection| collection.ns.clone()).collect();
+        for ns in &names {
+            match self.drop_collection(ns) {
+                // Somebody else was faster.
+                Ok(_) | Err(Error::NamespaceNotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(ns) = names.first() else { return Ok(None) };
+        let _ddl = self.shared.ddl.lock();
+        let command = rawdoc! { "dropDatabase": 1_i32 };
+        let at = self.shared.commit_ddl(|_, catalog| {
+            Ok(CatalogChange { ns, uuid: None, command, puts: Vec::new(), catalog })
+        })?;
+        Ok(Some(at))
+    }
+
+    /// Gives a collection another name, in the same or another database. Records and indexes stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::NamespaceNotFound`]; [`Error::NamespaceExists`] unless `drop_target`.
+    pub fn rename_collection(
+        &self,
+        from: &Namespace,
+        to: &Namespace,
+        drop_target: bool,
+    ) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let collection = self.existing(from)?;
+        let target = self.catalog().get(to).cloned();
+        if target.is_some() && (!drop_target || from == to) {
+            return Err(Error::NamespaceExists { ns: to.clone() });
+        }
+        let mut command = rawdoc! { "renameCollection": from.as_str(), "to": to.as_str(), "stayTemp": false };
+        if let Some(target) = &target {
+            command.append(cstr!("dropTarget"), target.uuid.to_bson());
+        }
+        self.shared.commit_ddl(|at, mut catalog| {
+            let mut puts = Vec::new();
+            if let Some(target) = &target {
+                puts.push((Bytes::from(keyspace::catalog(target.id.0)), None));
+                let idents = target.secondary().map(|index| index.id.0).chain([target.id.0]);
+                puts.extend(idents.map(|ident| dropped_mark(ident, at.ts)));
+                catalog.remove(target.id.0);
+            }
+            let mut next = Collection::clone(&collection);
+            next.ns = to.clone();
+            next.version = at.ts;
+            next.indexes = Vec::new();
+            for index in &collection.indexes {
+                next.indexes.push(Arc::new(index.renamed(to)?));
+            }
+            puts.push(definition(&next));
+            catalog.put(Arc::new(next));
+            Ok(CatalogChange { ns: from, uuid: Some(collection.uuid), command, puts, catalog })
+        })
+    }
+
+    /// Creates indexes and builds them while writes go on. Returns when they can be used. Those that exist already are no error.
+    ///
+    /// # Errors
+    /// [`Error::IndexSpec`], [`Error::NotImplemented`] for kinds that this server has not, [`Error::DuplicateKey`] when the data
+    /// violates a unique index: none of the new indexes is kept then.
+    pub fn create_indexes(&self, ns: &Namespace, specs: &[RawDocumentBuf]) -> Result<CreatedIndexes, Error> {
+        let mut free = self.shared.ddl.lock();
+        let collection = self.existing(ns)?;
+        let before = collection.indexes.len();
+        let mut fresh: Vec<Arc<Index>> = Vec::new();
+        let mut awaited: Vec<String> = Vec::new();
+        for spec in specs {
+            let all = collection.indexes.iter().chain(&fresh).map(AsRef::as_ref);
+            match index::parse(spec, all)? {
+                Requested::New(spec) => {
+                    let ident = *free + fresh.len() as Ident;
+                    fresh.push(Arc::new(Index::new(ident, ns, spec)?));
+                }
+                Requested::Exists => awaited.extend(spec.get_str("name").map(str::to_owned)),
+            }
+        }
+        if before + fresh.len() > limits::INDEX_COUNT_MAX {
+            return Err(Error::IndexSpec {
+                code: Code::CannotCreateIndex,
+                message: format!("add index fails, too many indexes for {ns}"),
+            });
+        }
+        if !fresh.is_empty() {
+            let next = *free + fresh.len() as Ident;
+            let command = index_command("startIndexBuild", ns, &fresh);
+            self.shared.commit_definition(collection.id.0, command, Some(next), &[], |now, _| {
+                let mut next = now.clone();
+                next.indexes.extend(fresh.iter().cloned());
+                Ok(next)
+            })?;
+            *free = next;
+        }
+        drop(free);
+        let op_time = if fresh.is_empty() {
+            self.last_op_time()
+        } else {
+            self.build(&collection, &fresh)?
+        };
+        self.await_ready(ns, &awaited);
+        let collection = self.existing(ns)?;
+        Ok(CreatedIndexes { before, after: before + fresh.len(), collection, op_time })
+    }
+
+    fn build(&self, collection: &Arc<Collection>, fresh: &[Arc<Index>]) -> Result<OpTime, Error> {
+        let idents: Vec<Ident> = fresh.iter().map(|index| index.id.0).collect();
+        match index::build::run(&self.shared, collection.id.0, &idents) {
+            Ok(()) => self.finish_build(collection, fresh),
+            Err(error) => {
+                let _ddl = self.shared.ddl.lock();
+                let command = index_command("abortIndexBuild", &collection.ns, fresh);
+                let undone =
+                    self.shared.commit_definition(collection.id.0, command, None, &idents, |now, _| {
+                        let mut next = now.clone();
+                        next.indexes.retain(|index| !idents.contains(&index.id.0) || index.is_id());
+                        Ok(next)
+                    });
+                // Already dropped by somebody else is as good.
+                undone.map(drop).or_else(|error| match error {
+                    Error::IndexSpec { code: Code::IndexBuildAborted, .. } => Ok(()),
+                    other => Err(other),
+                })?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Marks indexes as complete from now on.
+    pub(crate) fn finish_build(&self, collection: &Collection, built: &[Arc<Index>]) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let command = index_command("commitIndexBuild", &collection.ns, built);
+        self.shared.commit_definition(collection.id.0, command, None, &[], |now, at| {
+            let mut next = now.clone();
+            for index in next.indexes.iter_mut().filter(|index| !index.is_id()) {
+                if built.iter().any(|done| done.id == index.id) {
+                    *index = Arc::new(index.with(Some(at), index.spec.clone())?);
+                }
+            }
+            Ok(next)
+        })
+    }
+
+    /// Waits for indexes that another caller is building.
+    fn await_ready(&self, ns: &Namespace, names: &[String]) {
+        let mut changes = self.shared.catalog_changes.lock();
+        loop {
+            let catalog = self.catalog();
+            let building = catalog.get(ns).is_some_and(|collection| {
+                names.iter().any(|name| collection.index(name).is_some_and(|index| index.ready.is_none()))
+            });
+            if !building || self.shared.check_open().is_err() {
+                return;
+            }
+            self.shared.catalog_changed.wait_for(&mut changes, Duration::from_secs(1));
+        }
+    }
+
+    /// Drops an index.
+    ///
+    /// # Errors
+    /// [`Error::IndexNotFound`]; the index on `_id` cannot go.
+    pub fn drop_index(&self, ns: &Namespace, name: &str) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let collection = self.existing(ns)?;
+        let not_found = || Error::IndexNotFound { ns: ns.clone(), name: name.to_owned() };
+        let index = collection.index(name).ok_or_else(not_found)?;
+        if index.is_id() {
+            return Err(Error::IndexSpec {
+                code: Code::InvalidOptions,
+                message: "cannot drop _id index".to_owned(),
+            });
+        }
+        let ident = index.id.0;
+        let command = rawdoc! { "dropIndexes": ns.collection(), "index": name };
+        self.shared.commit_definition(collection.id.0, command, None, &[ident], |now, _| {
+            let mut next = now.clone();
+            next.indexes.retain(|index| index.id.0 != ident || index.is_id());
+            Ok(next)
+        })
+    }
+
+    /// Hides an index from the planner, or shows it again.
+    ///
+    /// # Errors
+    /// [`Error::IndexNotFound`]; the index on `_id` cannot be hidden.
+    pub fn set_index_hidden(&self, ns: &Namespace, name: &str, hidden: bool) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let collection = self.existing(ns)?;
+        let not_found = || Error::IndexNotFound { ns: ns.clone(), name: name.to_owned() };
+        let index = collection.index(name).ok_or_else(not_found)?;
+        if index.is_id() {
+            return Err(Error::IndexSpec { code: Code::BadValue, message: "can't hide _id index".to_owned() });
+        }
+        let ident = index.id.0;
+        let command = rawdoc! { "collMod": ns.collection(), "index": { "name": name, "hidden": hidden } };
+        self.shared.commit_definition(collection.id.0, command, None, &[], |now, _| {
+            let mut next = now.clone();
+            for index in next.indexes.iter_mut().filter(|index| index.id.0 == ident && !index.is_id()) {
+                let mut spec: RawDocumentBuf =
+                    index.spec.iter().flatten().filter(|(name, _)| name.as_str() != "hidden").collect();
+                if hidden {
+                    spec.append(cstr!("hidden"), true);
+                }
+                *index = Arc::new(index.with(index.ready, spec)?);
+            }
+            Ok(next)
+        })
+    }
+
+    fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
+        self.catalog().get(ns).cloned().ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })
+    }
+}
+
+fn index_command(name: &str, ns: &Namespace, indexes: &[Arc<Index>]) -> RawDocumentBuf {
+    let mut specs = bson::RawArrayBuf::new();
+    for index in indexes {
+        specs.push(index.spec.clone());
+    }
+    let mut command = RawDocumentBuf::new();
+    if let Ok(name) = <&bson::raw::CStr>::try_from(name) {
+        command.append(name, ns.collection());
+    }
+    command.append(cstr!("indexes"), specs);
+    command
+}
+
+fn check_options(options: &RawDocument) -> Result<(), Error> {
+    for element in options.iter() {
+        let (name, value) = element.map_err(|error| Error::InvalidDocument {
+            code: Code::InvalidBSON,
+            message: error.to_string(),
+        })?;
+        let off = matches!(value, RawBsonRef::Boolean(false));
+        if NOT_YET.contains(&name.as_str()) && !off {
+            return Err(Error::NotImplemented(format!("collection option '{}'", name.as_str())));
+        }
+    }
+    Ok(())
+}
+
+/// Version 4, variant 1.
+fn new_uuid() -> Uuid {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    Uuid(bytes)
+}

@@ -1,0 +1,113 @@
+//! Builds indexes over what a collection holds, while writes go on.
+//! Every batch maintains the index from the commit that adds it, so only records older than that are missing. They are added
+//! stretch by stretch, each at the time of a fresh snapshot: later changes of the same records have later times and win.
+//! None of this is logged: an index that was not complete at the last checkpoint is built again by recovery.
+
+use super::{keys, unique};
+use crate::batch::entry_value;
+use crate::collection::{Collection, Index};
+use crate::counts::Count;
+use crate::keyspace::{self, Ident, Range};
+use crate::scan::{Direction, Merge, RecordScan};
+use crate::store::Shared;
+use crate::Error;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use types::{Code, Timestamp};
+use value::SharedDoc;
+
+/// Records per stretch: the commit section is held while the entries of one are added.
+const STRETCH_RECORDS: usize = 128;
+
+/// Adds entries for all records to the indexes with these idents.
+pub(crate) fn run(shared: &Arc<Shared>, collection: Ident, indexes: &[Ident]) -> Result<(), Error> {
+    let all = Range::records(collection, &value::interval::KeyRange::all());
+    let mut start = all.start;
+    loop {
+        shared.check_open()?;
+        shared.throttle();
+        let snapshot = shared.snapshot();
+        let range = Range { start: start.clone(), end: all.end.clone() };
+        let scan = RecordScan::new(snapshot.clone(), range, Direction::Forward);
+        let records = scan.take(STRETCH_RECORDS).collect::<Result<Vec<_>, Error>>()?;
+        let Some((last, _)) = records.last() else { break };
+        // Right after the last key: no key lies between it and itself with a zero byte.
+        start = keyspace::record(collection, last);
+        start.push(0);
+        let now = shared.catalog.load_full();
+        let current = now.by_ident(collection).ok_or_else(dropped)?;
+        for ident in indexes {
+            let index = current.indexes.iter().find(|index| index.id.0 == *ident && !index.is_id());
+            let index = index.ok_or_else(dropped)?;
+            add(shared, current, index, snapshot.timestamp(), &records)?;
+        }
+    }
+    indexes.iter().try_for_each(|index| recount(shared, *index))
+}
+
+fn dropped() -> Error {
+    Error::IndexSpec {
+        code: Code::IndexBuildAborted,
+        message: "the collection or index was dropped during the build".to_owned(),
+    }
+}
+
+/// Adds the entries of a stretch of records as of one time.
+fn add(
+    shared: &Arc<Shared>,
+    collection: &Arc<Collection>,
+    index: &Arc<Index>,
+    at: Timestamp,
+    records: &[(Bytes, SharedDoc)],
+) -> Result<(), Error> {
+    let mut entries = Vec::with_capacity(records.len());
+    let mut multikey = 0;
+    for (number, (record_key, doc)) in records.iter().enumerate() {
+        let yielded = keys(&index.pattern, index.sparse, doc)?;
+        multikey |= yielded.multikey;
+        for key in yielded.keys {
+            let mut full = keyspace::index_prefix(index.id.0);
+            full.extend_from_slice(&key);
+            let prefix_len = full.len();
+            full.extend_from_slice(record_key);
+            entries.push((Bytes::from(full), prefix_len, number));
+        }
+    }
+    let section = shared.commit.lock();
+    let still = shared.catalog.load();
+    let live = still.by_ident(collection.id.0).and_then(|now| {
+        now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_id()).cloned()
+    });
+    let live = live.ok_or_else(dropped)?;
+    live.add_multikey(multikey);
+    let latest = shared.snapshot();
+    for (key, prefix_len, number) in entries {
+        // What a batch has written about this entry since the index exists is newer knowledge.
+        if shared.versions.newest(&key).is_some() {
+            continue;
+        }
+        if index.unique
+            && let Some((_, doc)) = records.get(number)
+            && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])?
+        {
+            return Err(unique::duplicate(collection, index, doc, &key, prefix_len));
+        }
+        shared.versions.put(&key, at, Some(entry_value(prefix_len)));
+    }
+    drop(section);
+    Ok(())
+}
+
+/// Counts an index that is complete: while it was built, batches removed entries that had never been counted.
+fn recount(shared: &Arc<Shared>, index: Ident) -> Result<(), Error> {
+    let snapshot = shared.snapshot();
+    let mut count = Count::default();
+    let range = Range::index(index, &value::interval::KeyRange::all());
+    for pair in Merge::new(snapshot.clone(), range, Direction::Forward) {
+        count.add(Count { records: 1, bytes: pair?.0.len() as i64 });
+    }
+    let _section = shared.commit.lock();
+    shared.counts.reset(index, count, snapshot.timestamp(), shared.pins.committed());
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! A key pattern: the fields of an index and the order of each.
+
+use crate::Error;
+use bson::{RawBsonRef, RawDocument};
+use types::{Code, limits};
+
+/// How one field of an index is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Ascending,
+    Descending,
+    Hashed,
+}
+
+/// One field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Field {
+    pub name: String,
+    /// The name at its dots.
+    pub path: Vec<String>,
+    pub order: Order,
+}
+
+/// All fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    pub fields: Vec<Field>,
+}
+
+/// Index kinds of MongoDB that are known and not there yet.
+const PLUGINS: &[&str] = &["2d", "2dsphere", "2dsphere_bucket", "columnstore", "geoHaystack", "text", "wildcard"];
+
+fn cannot(message: impl Into<String>) -> Error {
+    Error::IndexSpec { code: Code::CannotCreateIndex, message: message.into() }
+}
+
+impl Pattern {
+    pub(crate) fn parse(key: &RawDocument) -> Result<Pattern, Error> {
+        let mut fields = Vec::new();
+        for element in key.iter() {
+            let (name, value) = element.map_err(|error| cannot(error.to_string()))?;
+            let name = name.as_str();
+            fields.push(Field {
+                order: order(name, value)?,
+                path: path(name)?,
+                name: name.to_owned(),
+            });
+        }
+        if fields.is_empty() {
+            return Err(cannot("Index keys cannot be an empty document"));
+        }
+        if fields.len() > limits::INDEX_FIELD_COUNT_MAX {
+            return Err(Error::IndexSpec {
+                code: Code::Location(13103),
+                message: "too many compound keys".to_owned(),
+            });
+        }
+        let hashed = fields.iter().filter(|field| field.order == Order::Hashed).count();
+        if hashed > 1 {
+            return Err(Error::IndexSpec {
+                code: Code::Location(31303),
+                message: format!("A maximum of one index field is allowed to be hashed but found {hashed} for 'key'"),
+            });
+        }
+        Ok(Pattern { fields })
+    }
+
+    /// Whether this is `{_id: 1}`.
+    pub(crate) fn is_id(&self) -> bool {
+        matches!(self.fields.as_slice(), [field] if field.name == "_id" && field.order == Order::Ascending)
+    }
+
+    pub(crate) fn hashed(&self) -> bool {
+        self.fields.iter().any(|field| field.order == Order::Hashed)
+    }
+
+    /// The name that an index gets when none is given: `a_1_b_-1`.
+    pub(crate) fn default_name(key: &RawDocument) -> String {
+        let parts = key.iter().flatten().map(|(name, value)| {
+            let value = match value {
+                RawBsonRef::String(text) => text.to_owned(),
+                RawBsonRef::Int32(number) => number.to_string(),
+                RawBsonRef::Int64(number) => number.to_string(),
+                RawBsonRef::Double(number) => number.to_string(),
+                _ => String::new(),
+            };
+            format!("{}_{value}", name.as_str())
+        });
+        parts.collect::<Vec<_>>().join("_")
+    }
+}
+
+fn order(name: &str, value: RawBsonRef<'_>) -> Result<Order, Error> {
+    let number = match value {
+        RawBsonRef::Int32(number) => f64::from(number),
+        RawBsonRef::Int64(number) => number as f64,
+        RawBsonRef::Double(number) => number,
+        RawBsonRef::String("hashed") => return Ok(Order::Hashed),
+        RawBsonRef::String(plugin) if PLUGINS.contains(&plugin) => {
+            return Err(Error::NotImplemented(format!("index type '{plugin}'")));
+        }
+        RawBsonRef::String(plugin) => return Err(cannot(format!("Unknown index plugin '{plugin}'"))),
+        other => {
+            return Err(cannot(format!(
+                "Values in v:2 index key pattern cannot be of type {:?}. Only numbers > 0, numbers < 0, and strings are allowed. Field: {name}",
+                other.element_type()
+            )));
+        }
+    };
+    if number == 0.0 || number.is_nan() {
+        return Err(cannot("Values in the index key pattern cannot be 0."));
+    }
+    Ok(if number > 0.0 { Order::Ascending } else { Order::Descending })
+}
+
+fn path(name: &str) -> Result<Vec<String>, Error> {
+    if name.is_empty() {
+        return Err(cannot("Index keys cannot be an empty field."));
+    }
+    if name.split('.').any(|part| part == "$**") {
+        return Err(Error::NotImplemented("wildcard index".to_owned()));
+    }
+    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+    if path.iter().any(String::is_empty) {
+        return Err(cannot("Index keys cannot contain an empty field."));
+    }
+    if path.iter().any(|part| part.starts_with('$') && !matches!(part.as_str(), "$id" | "$ref" | "$db")) {
+        return Err(cannot("Index key contains an illegal field name: field name starts with '$'."));
+    }
+    Ok(path)
+}

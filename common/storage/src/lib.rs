@@ -1,0 +1,38 @@
+//! Namespaces, records, indexes, snapshots at a time, and one commit.
+//! Inside: the oplog is the write-ahead log, recent versions live in memory, a checkpoint moves them to a base engine.
+//! Calls block and belong on worker threads. Knows nothing of commands, queries, replication or sockets.
+
+mod base;
+mod batch;
+mod catalog;
+mod checkpoint;
+mod collection;
+mod commit;
+mod control;
+mod counts;
+mod ddl;
+mod error;
+mod index;
+mod keyspace;
+mod oplog;
+mod options;
+mod pins;
+mod purge;
+mod recovery;
+mod scan;
+mod snapshot;
+mod store;
+mod versions;
+
+pub use batch::{Batch, CommitMeta, SessionMeta};
+pub use catalog::Catalog;
+pub use collection::{Collection, CollectionId, Index, IndexId, RecordKey};
+pub use control::Control;
+pub use counts::CollectionStats;
+pub use ddl::CreatedIndexes;
+pub use error::{DuplicateKey, Error};
+pub use oplog::{OplogCursor, OplogEntry, OplogReader};
+pub use options::{Clock, EngineKind, Options};
+pub use scan::{Direction, IndexScan, RecordScan};
+pub use snapshot::Snapshot;
+pub use store::{Store, StoreStats};

@@ -1,0 +1,404 @@
+//! The writing end of the log: commits append to a buffer in memory, the syncer writes and syncs it for all that wait.
+//! A failed write or sync poisons the log for good: what the disk then holds is unknown, so nothing is tried again.
+
+use super::record::{Draft, Record};
+use super::segment::{Segment, Walk};
+use crate::Error;
+use parking_lot::{Condvar, Mutex, RwLock};
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use types::{OpTime, Timestamp};
+
+/// Commits wait for the disk when this much is not written yet.
+const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How far the log is on disk for certain, or why it never will be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Durable {
+    pub at: OpTime,
+    pub failed: Option<Arc<str>>,
+}
+
+/// Figures of the log.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LogStats {
+    pub syncs: u64,
+    pub sync_nanos: u64,
+    pub written_bytes: u64,
+    pub waits: u64,
+}
+
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// Time and length of each record in `bytes`.
+    records: Vec<(Timestamp, usize)>,
+    last: OpTime,
+    failed: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    segment: Arc<Segment>,
+    written: OpTime,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    pub wanted: Timestamp,
+    pub stop: bool,
+}
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dir: PathBuf,
+    segment_bytes: u64,
+    buffer: Mutex<Buffer>,
+    room: Condvar,
+    writer: Mutex<Writer>,
+    segments: RwLock<Vec<Arc<Segment>>>,
+    durable: watch::Sender<Durable>,
+    durable_ts: AtomicU64,
+    visible: watch::Sender<Timestamp>,
+    pub(super) signal: Mutex<Signal>,
+    pub(super) wake: Condvar,
+    syncs: AtomicU64,
+    sync_nanos: AtomicU64,
+    written_bytes: AtomicU64,
+    waits: AtomicU64,
+}
+
+/// What opening found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub log: Log,
+    pub last: OpTime,
+    /// Bytes of a torn tail that were cut.
+    pub cut: u64,
+}
+
+impl Log {
+    /// Opens the log, checks everything after `from` and hands each record after it to `replay`.
+    /// `synced` is what is known to have been on disk; a log that ends before it is damaged.
+    pub(crate) fn open(
+        dir: &Path,
+        segment_bytes: u64,
+        from: Timestamp,
+        synced: Timestamp,
+        replay: &mut dyn FnMut(Record) -> Result<(), Error>,
+    ) -> Result<Recovered, Error> {
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        let mut segments = list(dir)?;
+        // Everything before the last segment that starts no later than `from` is not read now.
+        let mut first = 0;
+        for (index, segment) in segments.iter().enumerate() {
+            match Walk::new(super::segment::HEADER_BYTES).next(segment) {
+                Ok(Some((record, ..))) if record.at.ts <= from => first = index,
+                _ => break,
+            }
+        }
+        let mut last = OpTime::default();
+        let mut cut = 0;
+        let count = segments.len();
+        for (index, segment) in segments.iter().enumerate().skip(first) {
+            let mut walk = Walk::new(super::segment::HEADER_BYTES);
+            loop {
+                match walk.next(segment) {
+                    Ok(Some((record, offset, length))) => {
+                        segment.note(record.at.ts, offset, length as u64);
+                        last = record.at;
+                        if record.at.ts > from {
+                            replay(record)?;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error @ Error::Corrupt { .. }) if index + 1 < count => return Err(error),
+                    Err(error @ Error::Corrupt { .. }) => {
+                        let offset = walk.offset();
+                        if last.ts < synced || claims_synced(segment, offset)? > last.ts {
+                            return Err(error);
+                        }
+                        cut = segment.len() - offset;
+                        segment.cut(offset)?;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if last.ts < synced {
+            let file = segments.last().map_or_else(|| dir.to_owned(), |segment| segment.path.clone());
+            let offset = segments.last().map_or(0, |segment| segment.len());
+            let reason = format!("the log ends at {}, but was synced up to {synced}", last.ts);
+            return Err(Error::Corrupt { file, offset, reason });
+        }
+        let segment = match segments.last() {
+            Some(segment) => segment.clone(),
+            None => {
+                let segment = Arc::new(Segment::create(dir, 1)?);
+                segments.push(segment.clone());
+                segment
+            }
+        };
+        let log = Log {
+            dir: dir.to_owned(),
+            segment_bytes,
+            buffer: Mutex::new(Buffer { last, ..Buffer::default() }),
+            room: Condvar::new(),
+            writer: Mutex::new(Writer { segment, written: last }),
+            segments: RwLock::new(segments),
+            durable: watch::Sender::new(Durable::default()),
+            durable_ts: AtomicU64::new(0),
+            visible: watch::Sender::new(last.ts),
+            signal: Mutex::new(Signal::default()),
+            wake: Condvar::new(),
+            syncs: AtomicU64::new(0),
+            sync_nanos: AtomicU64::new(0),
+            written_bytes: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+        };
+        // What was read may still be only in the page cache of a process that was killed.
+        log.sync()?;
+        Ok(Recovered { log, last, cut })
+    }
+
+    /// Waits while too much is unwritten. Before the commit section, never inside it.
+    pub(crate) fn wait_for_room(&self) {
+        let mut buffer = self.buffer.lock();
+        if buffer.bytes.len() < UNWRITTEN_BYTES_MAX {
+            return;
+        }
+        self.request_sync(buffer.last.ts);
+        while buffer.bytes.len() >= UNWRITTEN_BYTES_MAX && buffer.failed.is_none() {
+            self.room.wait_for(&mut buffer, Duration::from_millis(100));
+        }
+    }
+
+    /// Fails once the log is poisoned.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.buffer.lock().failed {
+            Some(reason) => Err(Error::poisoned(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends a record. Only the commit section does, in the order of times.
+    pub(crate) fn append(&self, draft: Draft, at: OpTime) {
+        let bytes = draft.finish(at, self.durable_ts());
+        let mut buffer = self.buffer.lock();
+        assert!(at.ts > buffer.last.ts, "oplog must advance: {} then {at}", buffer.last);
+        buffer.records.push((at.ts, bytes.len()));
+        if buffer.bytes.is_empty() {
+            buffer.bytes = bytes;
+        } else {
+            buffer.bytes.extend_from_slice(&bytes);
+        }
+        buffer.last = at;
+    }
+
+    /// Lets readers see entries up to `at`, once their data is published.
+    pub(crate) fn publish(&self, at: Timestamp) {
+        self.visible.send_if_modified(|seen| {
+            let newer = at > *seen;
+            *seen = (*seen).max(at);
+            newer
+        });
+    }
+
+    pub(super) fn visible(&self) -> watch::Receiver<Timestamp> {
+        self.visible.subscribe()
+    }
+
+    pub(crate) fn last(&self) -> OpTime {
+        self.buffer.lock().last
+    }
+
+    pub(crate) fn durable_ts(&self) -> Timestamp {
+        Timestamp(self.durable_ts.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn durable(&self) -> watch::Receiver<Durable> {
+        self.durable.subscribe()
+    }
+
+    /// Asks the syncer to sync up to a time now.
+    pub(crate) fn request_sync(&self, at: Timestamp) {
+        let mut signal = self.signal.lock();
+        if at > signal.wanted {
+            signal.wanted = at;
+            self.wake.notify_one();
+        }
+        drop(signal);
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Hands what is in the buffer to the operating system.
+    pub(crate) fn write_out(&self) -> Result<(), Error> {
+        let mut writer = self.writer.lock();
+        self.write_locked(&mut writer).inspect_err(|error| self.poison(error))
+    }
+
+    fn write_locked(&self, writer: &mut Writer) -> Result<(), Error> {
+        let (bytes, records, last) = {
+            let mut buffer = self.buffer.lock();
+            if let Some(reason) = &buffer.failed {
+                return Err(Error::poisoned(reason));
+            }
+            let taken = (std::mem::take(&mut buffer.bytes), std::mem::take(&mut buffer.records), buffer.last);
+            self.room.notify_all();
+            taken
+        };
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut offset = writer.segment.len();
+        let end = offset + bytes.len() as u64;
+        let segment = writer.segment.clone();
+        segment.file.write_all_at(&bytes, offset).map_err(Error::io(&segment.path))?;
+        // Readers walk up to the length, and the index must not be behind it by more than they can walk.
+        for (at, length) in records {
+            segment.note(at, offset, length as u64);
+            offset += length as u64;
+        }
+        segment.set_len(end);
+        self.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        writer.written = last;
+        if end >= self.segment_bytes {
+            self.roll(writer)?;
+        }
+        Ok(())
+    }
+
+    /// Starts a new segment. The old one is synced first, so only the last one can have a torn tail.
+    fn roll(&self, writer: &mut Writer) -> Result<(), Error> {
+        writer.segment.file.sync_all().map_err(Error::io(&writer.segment.path))?;
+        let segment = Arc::new(Segment::create(&self.dir, writer.segment.number + 1)?);
+        self.segments.write().push(segment.clone());
+        writer.segment = segment;
+        Ok(())
+    }
+
+    /// Writes and syncs everything appended so far.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let (segment, written) = {
+            let mut writer = self.writer.lock();
+            self.write_locked(&mut writer).inspect_err(|error| self.poison(error))?;
+            (writer.segment.clone(), writer.written)
+        };
+        let start = std::time::Instant::now();
+        segment.file.sync_data().map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))?;
+        self.sync_nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.durable_ts.fetch_max(written.ts.0, Ordering::AcqRel);
+        self.durable.send_if_modified(|durable| {
+            let newer = written.ts > durable.at.ts && durable.failed.is_none();
+            if newer {
+                durable.at = written;
+            }
+            newer
+        });
+        Ok(())
+    }
+
+    /// From here on nothing is accepted and nobody is told that anything is durable.
+    fn poison(&self, error: &Error) {
+        let reason: Arc<str> = Arc::from(error.to_string());
+        let mut buffer = self.buffer.lock();
+        if buffer.failed.is_none() {
+            tracing::error!(%error, "oplog cannot be written: writes are refused until restart");
+            buffer.failed = Some(reason.clone());
+        }
+        self.room.notify_all();
+        drop(buffer);
+        self.durable.send_if_modified(|durable| {
+            let first = durable.failed.is_none();
+            durable.failed.get_or_insert(reason);
+            first
+        });
+    }
+
+    pub(crate) fn stats(&self) -> LogStats {
+        LogStats {
+            syncs: self.syncs.load(Ordering::Relaxed),
+            sync_nanos: self.sync_nanos.load(Ordering::Relaxed),
+            written_bytes: self.written_bytes.load(Ordering::Relaxed),
+            waits: self.waits.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.read().iter().map(|segment| segment.len()).sum()
+    }
+
+    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().clone()
+    }
+
+    /// Drops the oldest segments beyond `bytes_max` of which nothing is newer than `needed`.
+    pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp) -> Result<(), Error> {
+        let mut total = self.bytes();
+        let mut dropped = false;
+        for segment in self.segments() {
+            let is_last = self.segments.read().len() <= 1;
+            let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
+            if total <= bytes_max || is_last || !old {
+                break;
+            }
+            total -= segment.len();
+            self.segments.write().retain(|other| other.number != segment.number);
+            segment.remove()?;
+            dropped = true;
+        }
+        if dropped { crate::control::sync_dir(&self.dir) } else { Ok(()) }
+    }
+}
+
+/// All segments, oldest first. One whose creation a crash interrupted is removed.
+fn list(dir: &Path) -> Result<Vec<Arc<Segment>>, Error> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let entry = entry.map_err(Error::io(dir))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(number) = name.strip_suffix(".log").and_then(|hex| u64::from_str_radix(hex, 16).ok()) {
+            names.push((number, entry.path()));
+        }
+    }
+    names.sort();
+    let mut segments: Vec<Arc<Segment>> = Vec::new();
+    let count = names.len();
+    for (index, (number, path)) in names.into_iter().enumerate() {
+        if segments.last().is_some_and(|last| last.number + 1 != number) {
+            return Err(Error::Corrupt { file: path, offset: 0, reason: "a segment before this one is missing".to_owned() });
+        }
+        match Segment::open(&path, number)? {
+            Some(segment) => segments.push(Arc::new(segment)),
+            None if index + 1 == count && index > 0 => fs::remove_file(&path).map_err(Error::io(&path))?,
+            None if count == 1 => fs::remove_file(&path).map_err(Error::io(&path))?,
+            None => return Err(Error::Corrupt { file: path, offset: 0, reason: "no header".to_owned() }),
+        }
+    }
+    Ok(segments)
+}
+
+/// The highest time that any whole record after a bad place says was synced before it.
+fn claims_synced(segment: &Segment, bad: u64) -> Result<Timestamp, Error> {
+    let rest = segment.read(bad, usize::MAX)?;
+    let mut claim = Timestamp::ZERO;
+    let mut at = 1;
+    while at < rest.len() {
+        match Record::parse(&rest.slice(at..)) {
+            super::record::Parsed::Record(record, length) => {
+                claim = claim.max(record.synced);
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    Ok(claim)
+}

@@ -1,0 +1,13 @@
+//! The oplog, which is the write-ahead log: segments of checksummed records, one per commit.
+//! Whole commits only: a record is there or it is not. Knows nothing of keys, versions or the base.
+
+mod append;
+pub(crate) mod entry;
+mod read;
+pub(crate) mod record;
+mod segment;
+mod sync;
+
+pub(crate) use append::{Log, LogStats};
+pub use read::{OplogCursor, OplogEntry, OplogReader};
+pub(crate) use record::Record;

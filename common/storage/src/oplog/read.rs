@@ -1,0 +1,214 @@
+//! The reading end of the log: scans both ways and tails by time. Readers see an entry only after its data can be read.
+
+use super::append::Log;
+use super::record::Record;
+use super::segment::{Segment, Walk};
+use crate::snapshot::document;
+use crate::{Direction, Error};
+use std::sync::Arc;
+use tokio::sync::watch;
+use types::{OpTime, Timestamp};
+use value::SharedDoc;
+
+/// One entry as `local.oplog.rs` shows it.
+#[derive(Debug, Clone)]
+pub struct OplogEntry {
+    pub op_time: OpTime,
+    pub doc: SharedDoc,
+}
+
+/// Access to the entries of the log.
+#[derive(Debug, Clone)]
+pub struct OplogReader {
+    log: Arc<Log>,
+}
+
+impl OplogReader {
+    pub(crate) fn new(log: Arc<Log>) -> OplogReader {
+        OplogReader { log }
+    }
+
+    /// Entries later than `after`, oldest first. At the end `next` is `None`; called again later it goes on.
+    ///
+    /// # Errors
+    /// [`Error::OplogPositionLost`] when entries after `after` are gone already; not for [`Timestamp::ZERO`], which means from the oldest.
+    pub fn after(&self, after: Timestamp) -> Result<OplogCursor, Error> {
+        let segments = self.log.segments();
+        let mut start = None;
+        for segment in &segments {
+            match segment.times()? {
+                Some((first, last)) => {
+                    let removed = segments.first().is_some_and(|first| first.number > 1);
+                    if start.is_none() && removed && after != Timestamp::ZERO && first > after.next() {
+                        return Err(Error::OplogPositionLost { at: after, oldest: first });
+                    }
+                    start = Some(segment.clone());
+                    if last > after {
+                        break;
+                    }
+                }
+                None => {
+                    start.get_or_insert_with(|| segment.clone());
+                }
+            }
+        }
+        let segment = start.ok_or(Error::Closed)?;
+        let walk = Walk::new(segment.place_after(after)?);
+        Ok(OplogCursor { log: self.log.clone(), after, way: Way::Forward { segment, walk } })
+    }
+
+    /// Entries earlier than `before`, newest first.
+    ///
+    /// # Errors
+    /// If the log cannot be written out or read.
+    pub fn before(&self, before: Timestamp) -> Result<OplogCursor, Error> {
+        let visible = *self.log.visible().borrow();
+        self.log.write_out().ok();
+        let bound = before.min(visible.next());
+        let way = Way::Backward { segments: self.log.segments(), stretches: None, records: Vec::new() };
+        Ok(OplogCursor { log: self.log.clone(), after: bound, way })
+    }
+
+    /// All entries in one direction.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn scan(&self, direction: Direction) -> Result<OplogCursor, Error> {
+        match direction {
+            Direction::Forward => self.after(Timestamp::ZERO),
+            Direction::Backward => self.before(Timestamp::MAX),
+        }
+    }
+
+    /// The oldest entry.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn first(&self) -> Result<Option<OplogEntry>, Error> {
+        self.scan(Direction::Forward)?.next().transpose()
+    }
+
+    /// The newest entry.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn last(&self) -> Result<Option<OplogEntry>, Error> {
+        self.scan(Direction::Backward)?.next().transpose()
+    }
+
+    /// Changes with every commit that readers can see; holds its time.
+    pub fn watch(&self) -> watch::Receiver<Timestamp> {
+        self.log.visible()
+    }
+
+    /// Bytes of all segments.
+    pub fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+}
+
+/// A position in the log.
+#[derive(Debug)]
+pub struct OplogCursor {
+    log: Arc<Log>,
+    /// Forward: the last time handed out. Backward: the bound below which to go on.
+    after: Timestamp,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Forward { segment: Arc<Segment>, walk: Walk },
+    Backward { segments: Vec<Arc<Segment>>, stretches: Option<(Arc<Segment>, Vec<(u64, u64)>)>, records: Vec<Record> },
+}
+
+impl OplogCursor {
+    /// The time of the last entry handed out, or where the cursor was placed.
+    pub fn position(&self) -> Timestamp {
+        self.after
+    }
+
+    fn forward(&mut self) -> Result<Option<Record>, Error> {
+        let visible = *self.log.visible().borrow();
+        let mut wrote = false;
+        let Way::Forward { segment, walk } = &mut self.way else { return Ok(None) };
+        while self.after < visible {
+            let before = walk.offset();
+            match walk.next(segment)? {
+                Some((record, ..)) if record.at.ts <= self.after => {}
+                Some((record, ..)) if record.at.ts > visible => {
+                    // Written, but its data is not published yet.
+                    *walk = Walk::new(before);
+                    return Ok(None);
+                }
+                Some((record, ..)) => {
+                    self.after = record.at.ts;
+                    if !record.entry.is_empty() {
+                        return Ok(Some(record));
+                    }
+                }
+                None => {
+                    let number = segment.number + 1;
+                    let next = self.log.segments().into_iter().find(|other| other.number == number);
+                    // A segment that has a successor does not grow any more, but it may have since the walk ended.
+                    if next.is_some() && walk.offset() < segment.len() {
+                        continue;
+                    }
+                    if let Some(next) = next {
+                        *walk = Walk::new(super::segment::HEADER_BYTES);
+                        *segment = next;
+                    } else if !wrote {
+                        self.log.write_out()?;
+                        wrote = true;
+                    } else {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn backward(&mut self) -> Result<Option<Record>, Error> {
+        let Way::Backward { segments, stretches, records } = &mut self.way else { return Ok(None) };
+        loop {
+            while let Some(record) = records.pop() {
+                if record.at.ts < self.after && !record.entry.is_empty() {
+                    self.after = record.at.ts;
+                    return Ok(Some(record));
+                }
+            }
+            match stretches.as_mut().and_then(|(segment, rest)| rest.pop().map(|stretch| (segment, stretch))) {
+                Some((segment, (start, end))) => {
+                    let mut walk = Walk::new(start);
+                    while walk.offset() < end {
+                        match walk.next(segment)? {
+                            Some((record, ..)) => records.push(record),
+                            None => break,
+                        }
+                    }
+                }
+                None => match segments.pop() {
+                    Some(segment) => {
+                        let list = segment.stretches()?;
+                        *stretches = Some((segment, list));
+                    }
+                    None => return Ok(None),
+                },
+            }
+        }
+    }
+}
+
+impl Iterator for OplogCursor {
+    type Item = Result<OplogEntry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = match self.way {
+            Way::Forward { .. } => self.forward(),
+            Way::Backward { .. } => self.backward(),
+        };
+        let entry = |record: Record| Ok(OplogEntry { op_time: record.at, doc: document(record.entry)? });
+        record.and_then(|record| record.map(entry).transpose()).transpose()
+    }
+}

@@ -1,0 +1,83 @@
+//! What a store is opened with. Checked once, at open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use types::Timestamp;
+
+const MIB: usize = 1024 * 1024;
+
+/// Where storage takes its times from; the one clock of the process implements it.
+pub trait Clock: Send + Sync + 'static {
+    /// Milliseconds since 1970.
+    fn wall_millis(&self) -> i64;
+
+    /// The next commit time: greater than `after`, and not behind the cluster time that the process has seen.
+    fn tick(&self, after: Timestamp) -> Timestamp {
+        let seconds = u32::try_from(self.wall_millis() / 1000).unwrap_or(u32::MAX);
+        after.next().max(Timestamp::new(seconds, 1))
+    }
+}
+
+/// The engine that holds what has been checkpointed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineKind {
+    #[default]
+    Sled,
+    /// Nothing outlives the process but the log; for tests.
+    Memory,
+}
+
+impl EngineKind {
+    /// The name in options and in the data directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            EngineKind::Sled => "sled",
+            EngineKind::Memory => "memory",
+        }
+    }
+}
+
+/// Options of [`crate::Store::open`].
+#[derive(Clone)]
+pub struct Options {
+    pub dir: PathBuf,
+    pub engine: EngineKind,
+    pub clock: Arc<dyn Clock>,
+    /// Cache of the base engine.
+    pub cache_bytes: usize,
+    /// Recent versions in memory: a checkpoint runs past half of it, writers are slowed near it.
+    pub versions_bytes_max: usize,
+    /// The log is kept up to this size; what recovery needs is kept beyond it.
+    pub oplog_bytes_max: u64,
+    pub oplog_segment_bytes: u64,
+    pub checkpoint_interval: Duration,
+    /// The log is synced at least this often, and at once when somebody waits for it.
+    pub sync_interval: Duration,
+    /// How far back `snapshot_at` reaches for certain while memory allows it.
+    pub history_window: Duration,
+    /// A snapshot held longer may be let go when memory runs out.
+    pub snapshot_age_max: Duration,
+    /// Highest time that a majority has, once there is a replica set; bounds what may reach the base. `None` is no bound.
+    pub majority_point: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+}
+
+impl Options {
+    /// Defaults for a directory.
+    pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Options {
+        Options {
+            dir: dir.into(),
+            engine: EngineKind::default(),
+            clock,
+            cache_bytes: 256 * MIB,
+            versions_bytes_max: 512 * MIB,
+            oplog_bytes_max: 1024 * MIB as u64,
+            oplog_segment_bytes: 64 * MIB as u64,
+            checkpoint_interval: Duration::from_secs(60),
+            sync_interval: Duration::from_millis(50),
+            history_window: Duration::from_secs(10),
+            snapshot_age_max: Duration::from_secs(300),
+            majority_point: None,
+        }
+    }
+}

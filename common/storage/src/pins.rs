@@ -1,0 +1,139 @@
+//! Which times are being read, and the floor: the oldest time that may still be read.
+//! The floor only rises, and never past a pinned time; a version that a reader at the floor cannot see may go.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use types::Timestamp;
+
+/// One read time that is held.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    pub at: Timestamp,
+    id: u64,
+    expired: AtomicBool,
+    registry: Arc<Registry>,
+}
+
+impl Pin {
+    /// Whether the registry took the pin back; what was read is not to be trusted then.
+    pub(crate) fn expired(&self) -> bool {
+        self.expired.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.registry.inner.lock().pinned.remove(&(self.at, self.id));
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    pinned: BTreeMap<(Timestamp, u64), (Instant, Weak<Pin>)>,
+    next_id: u64,
+    floor: Timestamp,
+    /// A checkpoint that is running needs every newest version up to its time.
+    checkpoint: Option<Timestamp>,
+}
+
+/// All pins.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    inner: Mutex<Inner>,
+    committed: AtomicU64,
+}
+
+impl Registry {
+    /// The newest committed time: whoever reads at it sees everything before it.
+    pub(crate) fn committed(&self) -> Timestamp {
+        Timestamp(self.committed.load(Ordering::Acquire))
+    }
+
+    /// Publishes a commit. Only the commit section does.
+    pub(crate) fn set_committed(&self, at: Timestamp) {
+        self.committed.store(at.0, Ordering::Release);
+    }
+
+    pub(crate) fn floor(&self) -> Timestamp {
+        self.inner.lock().floor
+    }
+
+    /// Starts a floor after recovery.
+    pub(crate) fn set_floor(&self, floor: Timestamp) {
+        self.inner.lock().floor = floor;
+    }
+
+    /// Pins the newest committed time.
+    pub(crate) fn pin_latest(self: &Arc<Registry>) -> Arc<Pin> {
+        let mut inner = self.inner.lock();
+        let at = self.committed();
+        self.pin(&mut inner, at)
+    }
+
+    /// Pins a time between the floor and the newest commit.
+    ///
+    /// # Errors
+    /// Floor and newest time, if `at` is outside.
+    pub(crate) fn pin_at(self: &Arc<Registry>, at: Timestamp) -> Result<Arc<Pin>, (Timestamp, Timestamp)> {
+        let mut inner = self.inner.lock();
+        let newest = self.committed();
+        if at < inner.floor || at > newest {
+            return Err((inner.floor, newest));
+        }
+        Ok(self.pin(&mut inner, at))
+    }
+
+    fn pin(self: &Arc<Registry>, inner: &mut Inner, at: Timestamp) -> Arc<Pin> {
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let pin = Arc::new(Pin { at, id, expired: AtomicBool::new(false), registry: self.clone() });
+        inner.pinned.insert((at, id), (Instant::now(), Arc::downgrade(&pin)));
+        pin
+    }
+
+    /// Raises the floor towards `wanted`, no further than the oldest pin, and returns it.
+    pub(crate) fn raise_floor(&self, wanted: Timestamp) -> Timestamp {
+        let mut inner = self.inner.lock();
+        let oldest = inner.pinned.keys().next().map_or(Timestamp::MAX, |(at, _)| *at);
+        inner.floor = inner.floor.max(wanted.min(oldest));
+        inner.floor
+    }
+
+    /// Up to where superseded versions may be dropped now: the floor, or the time of a running checkpoint if that is lower.
+    pub(crate) fn prune_limit(&self) -> Timestamp {
+        let inner = self.inner.lock();
+        inner.checkpoint.map_or(inner.floor, |at| at.min(inner.floor))
+    }
+
+    /// Marks the time of a running checkpoint, or its end.
+    pub(crate) fn set_checkpoint(&self, at: Option<Timestamp>) {
+        self.inner.lock().checkpoint = at;
+    }
+
+    /// Takes back pins older than `age_max` and says how many.
+    pub(crate) fn expire(&self, age_max: Duration) -> usize {
+        let mut expired = Vec::new();
+        let mut inner = self.inner.lock();
+        inner.pinned.retain(|_, (since, pin)| {
+            let keep = since.elapsed() < age_max;
+            if !keep && let Some(pin) = pin.upgrade() {
+                // Flag before the floor can rise: whoever reads checks it after the read.
+                pin.expired.store(true, Ordering::Release);
+                expired.push(pin);
+            }
+            keep
+        });
+        // A pin's drop takes the same lock.
+        drop(inner);
+        expired.len()
+    }
+
+    /// Number of pins and the oldest.
+    pub(crate) fn oldest(&self) -> (usize, Option<Timestamp>) {
+        let inner = self.inner.lock();
+        (inner.pinned.len(), inner.pinned.keys().next().map(|(at, _)| *at))
+    }
+}

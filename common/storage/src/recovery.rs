@@ -1,0 +1,305 @@
+//! Start-up: the base as the last checkpoint left it, then every log record after the checkpoint, once more.
+//! Records hold resulting values, and one that the base already has at that time or later is skipped, so a crash halfway
+//! through a checkpoint changes nothing.
+
+use crate::base::Engine;
+use crate::batch::{document_id, entry_value};
+use crate::catalog::Catalog;
+use crate::checkpoint::{CHECKPOINT, Checkpointer, SYNCED};
+use crate::collection::Collection;
+use crate::control::Control;
+use crate::counts::{Count, Counts};
+use crate::index;
+use crate::keyspace::{self, Ident, Range};
+use crate::oplog::{Log, Record};
+use crate::options::{EngineKind, Options};
+use crate::pins::Registry;
+use crate::scan::Direction;
+use crate::snapshot::split_base;
+use crate::store::{Shared, Store};
+use crate::versions::{Value, Versions};
+use crate::Error;
+use arc_swap::ArcSwap;
+use bson::{RawBson, RawBsonRef, RawDocument};
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Instant;
+use types::{Timestamp, Uuid};
+
+const ENGINE: &str = "storage.engine";
+/// The first ident; those below are free for what may need a fixed one.
+const FIRST_IDENT: Ident = 16;
+/// The term of a log that has no entry yet.
+const FIRST_TERM: i64 = 1;
+const PROGRESS_EVERY: u64 = 500_000;
+
+/// Remembers the engine of a new directory; refuses another one later.
+pub(crate) fn check_engine(control: &Control, asked: EngineKind) -> Result<(), Error> {
+    match control.get(ENGINE) {
+        None => control.put(ENGINE, asked.name().to_owned()),
+        Some(RawBson::String(found)) if found == asked.name() => Ok(()),
+        Some(found) => {
+            let found = found.as_str().unwrap_or("unknown").to_owned();
+            Err(Error::EngineMismatch { found, asked: asked.name().to_owned() })
+        }
+    }
+}
+
+fn fact(control: &Control, name: &str) -> Timestamp {
+    control.get(name).and_then(|value| value.as_timestamp()).map_or(Timestamp::ZERO, Timestamp::from)
+}
+
+/// Builds the state of a store from base and log.
+pub(crate) fn recover(options: Options, control: Control, base: Arc<dyn Engine>) -> Result<Arc<Shared>, Error> {
+    let start = Instant::now();
+    // An engine that forgets has everything to learn from the log again.
+    let checkpoint = match options.engine {
+        EngineKind::Memory => Timestamp::ZERO,
+        EngineKind::Sled => fact(&control, CHECKPOINT),
+    };
+    let synced = fact(&control, SYNCED);
+    let mut replay = Replay::load(base.clone())?;
+    let dir = options.dir.join("oplog");
+    let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, &mut |record| {
+        replay.record(record)
+    })?;
+    let last = recovered.last.ts.max(checkpoint);
+    if recovered.cut > 0 {
+        tracing::warn!(bytes = recovered.cut, after = %recovered.last, "cut a torn tail off the oplog");
+    }
+    tracing::info!(
+        %checkpoint,
+        last = %recovered.last,
+        replayed = replay.replayed,
+        millis = start.elapsed().as_millis() as u64,
+        "storage recovered"
+    );
+    let Replay { versions, counts, catalog, next_ident, .. } = replay;
+    let pins = Arc::new(Registry::default());
+    pins.set_committed(last);
+    // The base may be ahead of the checkpoint, up to anything that was synced.
+    pins.set_floor(last);
+    let term = if recovered.last.ts == Timestamp::ZERO { FIRST_TERM } else { recovered.last.term };
+    Ok(Arc::new(Shared {
+        versions,
+        base,
+        log: Arc::new(recovered.log),
+        pins,
+        counts,
+        control,
+        catalog: ArcSwap::from_pointee(catalog),
+        checkpointer: Checkpointer::new(checkpoint),
+        term: AtomicI64::new(term),
+        closed: AtomicBool::new(false),
+        commit: Mutex::new(()),
+        ddl: Mutex::new(next_ident),
+        catalog_changed: Condvar::new(),
+        catalog_changes: Mutex::new(0),
+        options,
+    }))
+}
+
+impl Store {
+    /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log.
+    pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
+        let checkpoint = self.shared.checkpointer.at();
+        for collection in self.catalog().all() {
+            let doubtful: Vec<_> =
+                collection.secondary().filter(|index| !index.usable_at(checkpoint)).cloned().collect();
+            if doubtful.is_empty() {
+                continue;
+            }
+            tracing::info!(ns = %collection.ns, indexes = doubtful.len(), "building indexes again");
+            let idents: Vec<Ident> = doubtful.iter().map(|index| index.id.0).collect();
+            let open: Vec<_> = doubtful.into_iter().filter(|index| index.ready.is_none()).collect();
+            index::build::run(&self.shared, collection.id.0, &idents).or_else(|error| match error {
+                // A build that was going to fail; whoever asked for it is gone.
+                Error::DuplicateKey(_) | Error::Unindexable { .. } if !open.is_empty() => Ok(()),
+                other => Err(other),
+            })?;
+            if !open.is_empty() {
+                self.finish_build(collection, &open)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The state while it is being rebuilt.
+struct Replay {
+    base: Arc<dyn Engine>,
+    versions: Versions,
+    counts: Counts,
+    /// Times of the counts in the base: changes up to there are in them.
+    counted: HashMap<Ident, Timestamp>,
+    catalog: Catalog,
+    next_ident: Ident,
+    replayed: u64,
+}
+
+impl Replay {
+    /// What the base has of catalogue and counts.
+    fn load(base: Arc<dyn Engine>) -> Result<Replay, Error> {
+        let mut replay = Replay {
+            versions: Versions::default(),
+            counts: Counts::default(),
+            counted: HashMap::new(),
+            catalog: Catalog::default(),
+            next_ident: FIRST_IDENT,
+            replayed: 0,
+            base: base.clone(),
+        };
+        for pair in all(&base, keyspace::catalog_space()) {
+            let (key, stored) = pair?;
+            replay.define(&key, &Some(split_base(&stored)?.1))?;
+        }
+        for pair in all(&base, keyspace::count_space()) {
+            let (key, stored) = pair?;
+            let (at, value) = split_base(&stored)?;
+            let ident = keyspace::ident_of(&key).ok_or_else(|| Error::Damaged("count key".to_owned()))?;
+            replay.counts.load(ident, Count::from_bytes(&value)?);
+            replay.counted.insert(ident, at);
+        }
+        if let Some(stored) = base.get(keyspace::NEXT_IDENT_KEY)? {
+            replay.take_ident(&split_base(&stored)?.1)?;
+        }
+        Ok(replay)
+    }
+
+    fn take_ident(&mut self, value: &[u8]) -> Result<(), Error> {
+        let bytes = value.try_into().map_err(|_| Error::Damaged("next ident".to_owned()))?;
+        self.next_ident = self.next_ident.max(Ident::from_le_bytes(bytes));
+        Ok(())
+    }
+
+    /// Takes a catalogue record.
+    fn define(&mut self, key: &[u8], value: &Value) -> Result<(), Error> {
+        let ident = keyspace::ident_of(key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
+        match value {
+            Some(bytes) => {
+                let doc = RawDocument::from_bytes(bytes)
+                    .map_err(|error| Error::Damaged(format!("catalogue record {ident}: {error}")))?;
+                self.catalog.put(Arc::new(Collection::from_document(ident, doc)?));
+            }
+            None => self.catalog.remove(ident),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: Record) -> Result<(), Error> {
+        let at = record.at.ts;
+        let local = record.local()?;
+        for (key, value) in local.puts {
+            if self.base_time(&key)?.is_some_and(|time| time >= at) {
+                continue;
+            }
+            if keyspace::is_catalog(&key) {
+                self.define(&key, &value)?;
+            } else if key == keyspace::NEXT_IDENT_KEY {
+                self.take_ident(value.as_deref().unwrap_or_default())?;
+            }
+            self.versions.put(&key, at, value);
+        }
+        if !record.entry.is_empty() {
+            let entry = RawDocument::from_bytes(&record.entry)
+                .map_err(|error| Error::Damaged(format!("oplog entry at {}: {error}", record.at)))?;
+            self.entry(entry, at)?;
+        }
+        let counted = &self.counted;
+        let fresh = |ident: &Ident| counted.get(ident).is_none_or(|time| *time < at);
+        self.counts.apply(at, local.deltas.into_iter().filter(|(ident, _)| fresh(ident)));
+        self.replayed += 1;
+        if self.replayed.is_multiple_of(PROGRESS_EVERY) {
+            tracing::info!(replayed = self.replayed, %at, "recovering");
+        }
+        Ok(())
+    }
+
+    fn base_time(&self, key: &[u8]) -> Result<Option<Timestamp>, Error> {
+        self.base.get(key)?.map(|stored| split_base(&stored).map(|(time, _)| time)).transpose()
+    }
+
+    /// Applies one entry, or each of an `applyOps`.
+    fn entry(&mut self, entry: &RawDocument, at: Timestamp) -> Result<(), Error> {
+        let bad = |what: &str| Error::Damaged(format!("oplog entry at {at}: {what}"));
+        let op = entry.get_str("op").map_err(|_| bad("op"))?;
+        let o = || entry.get_document("o").map_err(|_| bad("o"));
+        match op {
+            "n" => Ok(()),
+            "c" => {
+                let Ok(list) = o()?.get_array("applyOps") else {
+                    // What a command did to the catalogue stands in the local part.
+                    return Ok(());
+                };
+                for inner in list {
+                    let inner = inner.map_err(|_| bad("applyOps"))?;
+                    let RawBsonRef::Document(inner) = inner else { return Err(bad("applyOps")) };
+                    self.entry(inner, at)?;
+                }
+                Ok(())
+            }
+            "i" | "u" | "d" => {
+                let uuid = entry.get("ui").ok().flatten().and_then(Uuid::from_bson).ok_or_else(|| bad("ui"))?;
+                // A collection that is gone is dropped later in the log, or was before the base was written.
+                let Some(collection) = self.catalog.by_uuid(uuid).cloned() else { return Ok(()) };
+                let o = o()?;
+                self.change(&collection, o, op != "d", at)
+            }
+            _ => Err(bad("unknown op")),
+        }
+    }
+
+    /// Puts or removes one record with its index entries, unless the base has it as of this time or later.
+    fn change(
+        &mut self,
+        collection: &Collection,
+        doc: &RawDocument,
+        put: bool,
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let record_key = collection.record_key(document_id(doc)?);
+        let key = keyspace::record(collection.id.0, &record_key);
+        let old = match self.versions.get(&key, Timestamp::MAX) {
+            Some((_, value)) => value,
+            None => match self.base.get(&key)?.map(|stored| split_base(&stored)).transpose()? {
+                Some((time, _)) if time >= at => return Ok(()),
+                found => found.map(|(_, value)| value),
+            },
+        };
+        let old = old.as_deref().and_then(|bytes| RawDocument::from_bytes(bytes).ok());
+        for index in collection.secondary() {
+            let yielded = |doc: Option<&RawDocument>| match doc {
+                Some(doc) => index::keys(&index.pattern, index.sparse, doc),
+                None => Ok(index::Keys::default()),
+            };
+            let old_keys = yielded(old)?.keys;
+            let new_keys = yielded(put.then_some(doc))?.keys;
+            let full = |key: &[u8]| {
+                let mut full = keyspace::index_prefix(index.id.0);
+                full.extend_from_slice(key);
+                let prefix_len = full.len();
+                full.extend_from_slice(&record_key);
+                (full, prefix_len)
+            };
+            for key in old_keys.iter().filter(|key| new_keys.binary_search(key).is_err()) {
+                self.versions.put(&full(key).0, at, None);
+            }
+            for key in new_keys.iter().filter(|key| old_keys.binary_search(key).is_err()) {
+                let (full, prefix_len) = full(key);
+                self.versions.put(&full, at, Some(entry_value(prefix_len)));
+            }
+        }
+        let value = put.then(|| Bytes::copy_from_slice(doc.as_bytes()));
+        self.versions.put(&key, at, value);
+        Ok(())
+    }
+}
+
+fn all(base: &Arc<dyn Engine>, range: Range) -> crate::base::BaseIter {
+    let bounds = (Bound::Included(Bytes::from(range.start)), Bound::Excluded(Bytes::from(range.end)));
+    base.range(bounds, Direction::Forward)
+}

@@ -1,0 +1,213 @@
+//! Streaming scans at a snapshot: recent versions merged over the base.
+//! A stretch of versions is captured before the base is read over the same stretch, so a key that moves from memory to the
+//! base meanwhile is seen in at least one of them; where it is in both, the captured version wins.
+
+use crate::base::{BaseIter, Bounds};
+use crate::collection::{Index, RecordKey};
+use crate::keyspace::{self, Range};
+use crate::snapshot::{Snapshot, document, split_base};
+use crate::versions::Visible;
+use crate::Error;
+use bytes::Bytes;
+use std::cmp::Ordering;
+use std::ops::Bound;
+use value::SharedDoc;
+use value::interval::KeyRange;
+
+const STRETCH_MIN: usize = 32;
+const STRETCH_MAX: usize = 1024;
+
+/// Which way a scan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    #[default]
+    Forward,
+    Backward,
+}
+
+/// Live keys of a range at a snapshot, with values.
+pub(crate) struct Merge {
+    snapshot: Snapshot,
+    direction: Direction,
+    /// What is still to be captured.
+    rest: Option<(Bound<Bytes>, Bound<Bytes>)>,
+    stretch: usize,
+    captured: std::vec::IntoIter<Visible>,
+    base: Option<BaseIter>,
+    next_version: Option<Visible>,
+    next_base: Option<(Bytes, Bytes)>,
+    failed: bool,
+}
+
+impl Merge {
+    pub(crate) fn new(snapshot: Snapshot, range: Range, direction: Direction) -> Merge {
+        let rest = (!range.is_empty())
+            .then(|| (Bound::Included(Bytes::from(range.start)), Bound::Excluded(Bytes::from(range.end))));
+        Merge {
+            snapshot,
+            direction,
+            rest,
+            stretch: STRETCH_MIN,
+            captured: Vec::new().into_iter(),
+            base: None,
+            next_version: None,
+            next_base: None,
+            failed: false,
+        }
+    }
+
+    /// Captures the next stretch of versions, then opens the base over exactly that stretch.
+    fn capture(&mut self) -> bool {
+        let Some((start, end)) = self.rest.take() else { return false };
+        let mut out = Vec::with_capacity(self.stretch.min(STRETCH_MIN));
+        let versions = &self.snapshot.shared.versions;
+        let at = self.snapshot.timestamp();
+        match self.direction {
+            Direction::Forward => {
+                let end = key_of(&end);
+                versions.collect_forward(start.as_ref().map(|key| key.as_ref()), end, at, self.stretch, &mut out);
+            }
+            Direction::Backward => {
+                versions.collect_backward(key_of(&start), key_of(&end), at, self.stretch, &mut out);
+            }
+        }
+        let last = (out.len() >= self.stretch).then(|| out.last().map(|visible| visible.key.clone())).flatten();
+        let bounds: Bounds = match (self.direction, last) {
+            (_, None) => (start, end),
+            (Direction::Forward, Some(last)) => {
+                self.rest = Some((Bound::Excluded(last.clone()), end));
+                (start, Bound::Included(last))
+            }
+            (Direction::Backward, Some(last)) => {
+                self.rest = Some((start, Bound::Excluded(last.clone())));
+                (Bound::Included(last), end)
+            }
+        };
+        self.stretch = (self.stretch * 2).min(STRETCH_MAX);
+        self.captured = out.into_iter();
+        self.next_version = self.captured.next();
+        self.base = Some(self.snapshot.shared.base.range(bounds, self.direction));
+        true
+    }
+
+    fn fill_base(&mut self) -> Result<(), Error> {
+        if self.next_base.is_none()
+            && let Some(base) = &mut self.base
+        {
+            match base.next() {
+                Some(pair) => self.next_base = Some(pair?),
+                None => self.base = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self) -> Result<Option<(Bytes, Bytes)>, Error> {
+        loop {
+            self.fill_base()?;
+            let order = match (&self.next_version, &self.next_base) {
+                (None, None) => {
+                    if self.capture() {
+                        continue;
+                    }
+                    return Ok(None);
+                }
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(version), Some((key, _))) => match self.direction {
+                    Direction::Forward => version.key.cmp(key),
+                    Direction::Backward => key.cmp(&version.key),
+                },
+            };
+            if order == Ordering::Greater {
+                if let Some((key, stored)) = self.next_base.take() {
+                    return Ok(Some((key, split_base(&stored)?.1)));
+                }
+            } else {
+                if order == Ordering::Equal {
+                    self.next_base = None;
+                }
+                let version = self.next_version.take();
+                self.next_version = self.captured.next();
+                if let Some(Visible { key, value: Some(value), .. }) = version {
+                    return Ok(Some((key, value)));
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Merge {
+    type Item = Result<(Bytes, Bytes), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.advance();
+        // After the read: what was evicted under an expired pin may just have been missed.
+        let next = next.and_then(|pair| self.snapshot.check().map(|()| pair));
+        self.failed = !matches!(next, Ok(Some(_)));
+        next.transpose()
+    }
+}
+
+fn key_of(bound: &Bound<Bytes>) -> &[u8] {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => key,
+        Bound::Unbounded => &[],
+    }
+}
+
+/// Records with their keys.
+pub struct RecordScan(Merge);
+
+impl RecordScan {
+    pub(crate) fn new(snapshot: Snapshot, range: Range, direction: Direction) -> RecordScan {
+        RecordScan(Merge::new(snapshot, range, direction))
+    }
+}
+
+impl Iterator for RecordScan {
+    type Item = Result<(RecordKey, SharedDoc), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.0.next()?.and_then(|(key, value)| Ok((keyspace::strip(&key), document(value)?))))
+    }
+}
+
+/// Index entries: encoded index key and record key.
+pub struct IndexScan {
+    merge: Merge,
+    /// The index on `_id` has no entries of its own.
+    records: bool,
+}
+
+impl IndexScan {
+    pub(crate) fn new(snapshot: Snapshot, index: &Index, range: &KeyRange, direction: Direction) -> IndexScan {
+        let records = index.is_id();
+        let range =
+            if records { Range::records(index.id.0, range) } else { Range::index(index.id.0, range) };
+        IndexScan { merge: Merge::new(snapshot, range, direction), records }
+    }
+}
+
+impl Iterator for IndexScan {
+    type Item = Result<(Bytes, RecordKey), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.merge.next()?.and_then(|(key, value)| {
+            let key = keyspace::strip(&key);
+            if self.records { Ok((key.clone(), key)) } else { split_entry(&key, &value) }
+        }))
+    }
+}
+
+/// Splits an index entry: its value says where the record key begins.
+pub(crate) fn split_entry(key: &Bytes, value: &[u8]) -> Result<(Bytes, RecordKey), Error> {
+    let length = value.try_into().ok().map(u32::from_le_bytes).and_then(|length| usize::try_from(length).ok());
+    match length.filter(|length| *length <= key.len()) {
+        Some(length) => Ok((key.slice(..length), key.slice(length..))),
+        None => Err(Error::Damaged("index entry without the place of its record key".to_owned())),
+    }
+}

@@ -1,0 +1,100 @@
+//! A consistent view at one time: recent versions first, then the base.
+//! The order matters: a version leaves memory only after the base has it, so what is in neither was never there.
+
+use crate::collection::{Collection, Index};
+use crate::keyspace;
+use crate::pins::Pin;
+use crate::scan::{Direction, IndexScan, RecordScan};
+use crate::store::Shared;
+use crate::versions::Value;
+use crate::Error;
+use bytes::Bytes;
+use std::sync::Arc;
+use types::Timestamp;
+use value::SharedDoc;
+use value::interval::KeyRange;
+
+/// Times stand in front of every value of the base.
+pub(crate) const BASE_TIME_BYTES: usize = 8;
+
+/// A pinned time. Cheap to clone; the time is held until the last clone is gone.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) shared: Arc<Shared>,
+    pin: Arc<Pin>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(shared: Arc<Shared>, pin: Arc<Pin>) -> Snapshot {
+        Snapshot { shared, pin }
+    }
+
+    /// The time that is read.
+    pub fn timestamp(&self) -> Timestamp {
+        self.pin.at
+    }
+
+    /// The record with that key.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotTooOld`] or a failure of the base.
+    pub fn get(&self, collection: &Collection, record_key: &[u8]) -> Result<Option<SharedDoc>, Error> {
+        let key = keyspace::record(collection.id.0, record_key);
+        self.value(&key)?.map(document).transpose()
+    }
+
+    /// The records of a range of keys, streamed.
+    pub fn scan(&self, collection: &Collection, range: &KeyRange, direction: Direction) -> RecordScan {
+        RecordScan::new(self.clone(), keyspace::Range::records(collection.id.0, range), direction)
+    }
+
+    /// The entries of a range of an index, streamed: encoded index key and record key.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotUnavailable`] when the index was not complete at this time.
+    pub fn scan_index(&self, index: &Index, range: &KeyRange, direction: Direction) -> Result<IndexScan, Error> {
+        if !index.usable_at(self.timestamp()) {
+            return Err(Error::SnapshotUnavailable {
+                at: self.timestamp(),
+                oldest: index.ready.unwrap_or(Timestamp::MAX),
+                newest: self.shared.pins.committed(),
+            });
+        }
+        Ok(IndexScan::new(self.clone(), index, range, direction))
+    }
+
+    /// Fails once the snapshot was let go.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.pin.expired() { Err(Error::SnapshotTooOld { at: self.pin.at }) } else { Ok(()) }
+    }
+
+    /// The value of a full key.
+    pub(crate) fn value(&self, key: &[u8]) -> Result<Value, Error> {
+        let found = match self.shared.versions.get(key, self.pin.at) {
+            Some((_, value)) => value,
+            None => self.shared.base_value(key)?.map(|(_, value)| value),
+        };
+        // After the read: what was evicted under an expired pin may just have been missed.
+        self.check()?;
+        Ok(found)
+    }
+}
+
+/// Splits a value of the base into time and value.
+pub(crate) fn split_base(stored: &Bytes) -> Result<(Timestamp, Bytes), Error> {
+    let time = stored.get(..BASE_TIME_BYTES).and_then(|bytes| bytes.try_into().ok());
+    let time = time.ok_or_else(|| Error::Damaged("value of the base without a time".to_owned()))?;
+    Ok((Timestamp(u64::from_le_bytes(time)), stored.slice(BASE_TIME_BYTES..)))
+}
+
+/// The form in which a value goes to the base.
+pub(crate) fn join_base(at: Timestamp, value: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(BASE_TIME_BYTES + value.len());
+    out.extend_from_slice(&at.0.to_le_bytes());
+    out.extend_from_slice(value);
+    Bytes::from(out)
+}
+
+pub(crate) fn document(bytes: Bytes) -> Result<SharedDoc, Error> {
+    SharedDoc::new(bytes).map_err(|error| Error::Damaged(format!("stored document: {error}")))
+}

@@ -1,0 +1,351 @@
+//! The store: opens the parts in order, holds what they share, and closes them backwards.
+
+use crate::base::{self, Engine};
+use crate::batch::Batch;
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpointer;
+use crate::collection::Collection;
+use crate::control::Control;
+use crate::counts::{CollectionStats, Counts};
+use crate::oplog::{Log, LogStats, OplogReader};
+use crate::options::Options;
+use crate::pins::Registry;
+use crate::snapshot::{Snapshot, split_base};
+use crate::versions::Versions;
+use crate::{Error, recovery};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use std::fs::{self, File};
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use types::{OpTime, Timestamp};
+
+/// What snapshots, batches and the background threads share.
+pub(crate) struct Shared {
+    pub options: Options,
+    pub versions: Versions,
+    pub base: Arc<dyn Engine>,
+    pub log: Arc<Log>,
+    pub pins: Arc<Registry>,
+    pub counts: Counts,
+    pub control: Control,
+    pub catalog: ArcSwap<Catalog>,
+    pub checkpointer: Checkpointer,
+    pub term: AtomicI64,
+    pub closed: AtomicBool,
+    /// The commit section.
+    pub commit: Mutex<()>,
+    /// Changes of the catalogue, one after the other; holds the next free ident.
+    pub ddl: Mutex<crate::keyspace::Ident>,
+    /// Told after every change of the catalogue.
+    pub catalog_changed: Condvar,
+    pub catalog_changes: Mutex<u64>,
+}
+
+impl Shared {
+    /// A value of the base with the time of its last change.
+    pub(crate) fn base_value(&self, key: &[u8]) -> Result<Option<(Timestamp, Bytes)>, Error> {
+        self.base.get(key)?.map(|stored| split_base(&stored)).transpose()
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        self.log.check()
+    }
+
+    pub(crate) fn snapshot(self: &Arc<Shared>) -> Snapshot {
+        Snapshot::new(self.clone(), self.pins.pin_latest())
+    }
+}
+
+/// Ends the background threads when the last handle goes.
+struct Handle {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl Handle {
+    fn stop(&self) {
+        self.shared.closed.store(true, Ordering::Release);
+        self.shared.checkpointer.stop();
+        self.shared.log.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a storage thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The store. Cheap to clone; the background threads end with the last clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    handle: Arc<Handle>,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Default)]
+pub struct StoreStats {
+    pub versions_bytes: usize,
+    pub versions_count: usize,
+    pub base_bytes: u64,
+    pub oplog_bytes: u64,
+    pub syncs: u64,
+    pub sync_nanos: u64,
+    /// Waits for durability; divided by `syncs`, how many one sync served.
+    pub sync_waits: u64,
+    pub log_written_bytes: u64,
+    pub last_op_time: OpTime,
+    pub durable: Timestamp,
+    pub checkpoint: Timestamp,
+    pub checkpoints: u64,
+    pub checkpoint_millis: u64,
+    pub floor: Timestamp,
+    pub pinned_snapshots: usize,
+    pub oldest_pinned: Option<Timestamp>,
+    /// Commits that were slowed because memory ran low.
+    pub throttled: u64,
+}
+
+impl Store {
+    /// Opens or creates a data directory: recovers everything that was synced, and nothing that was not whole.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Format`], [`Error::Corrupt`] with file and offset, or a failure of the disk.
+    pub fn open(options: Options) -> Result<Store, Error> {
+        let dir = options.dir.clone();
+        fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        let lock = lock(&dir)?;
+        let control = Control::open(&dir)?;
+        recovery::check_engine(&control, options.engine)?;
+        let base = base::open(&options, &dir.join("base"))?;
+        let shared = recovery::recover(options, control, base)?;
+        let threads = start_threads(&shared).map_err(Error::io(&dir))?;
+        let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
+        let store = Store { shared, handle };
+        store.rebuild_indexes()?;
+        Ok(store)
+    }
+
+    /// Syncs, checkpoints and ends the threads. Later commits fail with [`Error::Closed`].
+    ///
+    /// # Errors
+    /// If something could not be written; everything acknowledged as durable is in the log all the same.
+    pub fn close(&self) -> Result<(), Error> {
+        if self.shared.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let synced = self.shared.log.sync().and_then(|()| self.shared.checkpoint(true));
+        self.handle.stop();
+        synced?;
+        self.shared.note_synced()
+    }
+
+    /// The catalogue as it is now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.shared.catalog.load_full()
+    }
+
+    /// A snapshot of everything committed so far.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// A snapshot at a time between [`Store::oldest_readable`] and the last commit.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotUnavailable`].
+    pub fn snapshot_at(&self, at: Timestamp) -> Result<Snapshot, Error> {
+        let pin = self.shared.pins.pin_at(at);
+        let pin = pin.map_err(|(oldest, newest)| Error::SnapshotUnavailable { at, oldest, newest })?;
+        Ok(Snapshot::new(self.shared.clone(), pin))
+    }
+
+    /// The oldest time that `snapshot_at` takes now.
+    pub fn oldest_readable(&self) -> Timestamp {
+        self.shared.pins.floor()
+    }
+
+    /// A set of writes against a snapshot, committed together or not at all.
+    pub fn batch(&self, snapshot: Snapshot) -> Batch {
+        Batch::new(snapshot)
+    }
+
+    /// Writes a no-op into the log, so that time goes on without a change of data.
+    ///
+    /// # Errors
+    /// If the log is poisoned or closed.
+    pub fn noop(&self, message: &bson::RawDocument) -> Result<OpTime, Error> {
+        self.shared.noop(message)
+    }
+
+    /// The time of the last commit.
+    pub fn last_op_time(&self) -> OpTime {
+        self.shared.log.last()
+    }
+
+    /// Up to where the log is synced.
+    pub fn durable_op_time(&self) -> OpTime {
+        self.shared.log.durable().borrow().at
+    }
+
+    /// Ends when everything up to `op_time` is synced. Asks for a sync at once, shared with all others that wait.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`] when the log cannot be written any more.
+    pub fn durable(&self, op_time: OpTime) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        let log = self.shared.log.clone();
+        async move {
+            if log.durable_ts() >= op_time.ts {
+                return Ok(());
+            }
+            let mut durable = log.durable();
+            log.request_sync(op_time.ts);
+            let reached = durable
+                .wait_for(|durable| durable.at.ts >= op_time.ts || durable.failed.is_some())
+                .await
+                .map_err(|_| Error::Closed)?;
+            match &reached.failed {
+                Some(reason) if reached.at.ts < op_time.ts => Err(Error::poisoned(reason)),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    /// As [`Store::durable`], blocking.
+    ///
+    /// # Errors
+    /// As [`Store::durable`].
+    pub fn sync(&self) -> Result<(), Error> {
+        self.shared.log.sync()
+    }
+
+    /// Ends when the log is poisoned, with the reason: the process should end then.
+    pub fn failed(&self) -> impl Future<Output = String> + Send + use<> {
+        let mut durable = self.shared.log.durable();
+        async move {
+            let failed = durable.wait_for(|durable| durable.failed.is_some()).await;
+            let reason = failed.ok().map(|durable| durable.failed.as_deref().unwrap_or_default().to_owned());
+            match reason {
+                Some(reason) => reason,
+                // The log is gone with the store: nothing will fail any more.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The entries of the log, as `local.oplog.rs` shows them.
+    pub fn oplog(&self) -> OplogReader {
+        OplogReader::new(self.shared.log.clone())
+    }
+
+    /// Named facts that are on disk when set: term, vote and the like.
+    pub fn control(&self) -> &Control {
+        &self.shared.control
+    }
+
+    /// The term that new entries carry.
+    pub fn set_term(&self, term: i64) {
+        self.shared.term.store(term, Ordering::Release);
+    }
+
+    /// Exact sizes, without a scan.
+    pub fn stats(&self, collection: &Collection) -> CollectionStats {
+        let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+        let own = self.shared.counts.get(collection.id.0);
+        let indexes = collection.indexes.iter().map(|index| {
+            let count = self.shared.counts.get(index.id.0);
+            (index.name.clone(), positive(count.records), positive(count.bytes))
+        });
+        CollectionStats {
+            records: positive(own.records),
+            bytes: positive(own.bytes),
+            indexes: indexes.collect(),
+        }
+    }
+
+    /// Moves everything that may be moved to the base, now.
+    ///
+    /// # Errors
+    /// If base or log fail.
+    pub fn force_checkpoint(&self) -> Result<(), Error> {
+        self.shared.log.sync()?;
+        self.shared.checkpoint(true)
+    }
+
+    /// Figures for metrics.
+    pub fn metrics(&self) -> StoreStats {
+        let shared = &self.shared;
+        let LogStats { syncs, sync_nanos, written_bytes, waits } = shared.log.stats();
+        let checkpoint = shared.checkpointer.stats();
+        let (pinned_snapshots, oldest_pinned) = shared.pins.oldest();
+        StoreStats {
+            versions_bytes: shared.versions.bytes(),
+            versions_count: shared.versions.len(),
+            base_bytes: shared.base.size(),
+            oplog_bytes: shared.log.bytes(),
+            syncs,
+            sync_nanos,
+            sync_waits: waits,
+            log_written_bytes: written_bytes,
+            last_op_time: shared.log.last(),
+            durable: shared.log.durable_ts(),
+            checkpoint: checkpoint.at,
+            checkpoints: checkpoint.count,
+            checkpoint_millis: checkpoint.millis,
+            floor: shared.pins.floor(),
+            pinned_snapshots,
+            oldest_pinned,
+            throttled: checkpoint.throttled,
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("shoal.lock");
+    let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let mut file = open.map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+    }
+    // For whoever wonders which process has it; the lock itself is what counts.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(Error::io(&path))?;
+    Ok(file)
+}
+
+fn start_threads(shared: &Arc<Shared>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let syncer = {
+        let shared = shared.clone();
+        std::thread::Builder::new().name("oplog-sync".to_owned()).spawn(move || {
+            let interval = shared.options.sync_interval;
+            let after = || shared.after_sync();
+            // The log is poisoned by then and says so to everybody who asks.
+            shared.log.run_syncer(interval, &after).ok();
+        })?
+    };
+    let checkpointer = {
+        let shared = shared.clone();
+        std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || shared.run_checkpointer())?
+    };
+    Ok(vec![checkpointer, syncer])
+}
