@@ -53,7 +53,10 @@ pub fn check_collation(collation: Option<&RawDocument>) -> Result<(), Fault> {
         }
         Some(_) => return Err(Fault::new(Code::TypeMismatch, "collation field 'locale' must be a string")),
         None => {
-            return Err(Fault::new(Code::Location(40414), "BSON field 'collation.locale' is missing but a required field"));
+            return Err(Fault::new(
+                Code::Location(40414),
+                "BSON field 'collation.locale' is missing but a required field",
+            ));
         }
     }
     for item in collation.iter() {

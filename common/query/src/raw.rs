@@ -100,7 +100,9 @@ impl<'a> Iterator for Fields<'a> {
         self.offset = end;
         match self.doc.as_bytes().get(start..end) {
             Some(bytes) => Some(Ok(Field { element, bytes })),
-            None => Some(Err(Fault::new(Code::InvalidBSON, "invalid BSON: element reaches past its document"))),
+            None => {
+                Some(Err(Fault::new(Code::InvalidBSON, "invalid BSON: element reaches past its document")))
+            }
         }
     }
 }
@@ -245,7 +247,10 @@ impl Writer {
         }
         let size = self.bytes.len();
         RawDocumentBuf::from_bytes(self.bytes).map_err(|_| {
-            Fault::new(Code::BSONObjectTooLarge, format!("BSONObj size: {size} is invalid: a document that large"))
+            Fault::new(
+                Code::BSONObjectTooLarge,
+                format!("BSONObj size: {size} is invalid: a document that large"),
+            )
         })
     }
 

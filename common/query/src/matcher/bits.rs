@@ -8,7 +8,7 @@ use value::number::Number;
 
 /// Which of the four tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
+pub(super) enum Quantity {
     AllSet,
     AllClear,
     AnySet,
@@ -89,7 +89,9 @@ fn position(name: &str, value: RawBsonRef<'_>) -> Result<u32, Fault> {
     let position = whole(name, number)?;
     match u32::try_from(position) {
         Ok(position) if position <= i32::MAX as u32 => Ok(position),
-        Ok(_) => Err(Fault::bad_value(format!("bit positions cannot be represented as a 32-bit signed integer: {position}"))),
+        Ok(_) => Err(Fault::bad_value(format!(
+            "bit positions cannot be represented as a 32-bit signed integer: {position}"
+        ))),
         Err(_) => Err(expected("a non-negative number", name, value)),
     }
 }

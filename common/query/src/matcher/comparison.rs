@@ -127,7 +127,9 @@ impl Bracket {
             ElementType::MinKey => Bracket::MinKey,
             ElementType::Undefined => Bracket::Undefined,
             ElementType::Null => Bracket::Null,
-            ElementType::Double | ElementType::Int32 | ElementType::Int64 | ElementType::Decimal128 => Bracket::Number,
+            ElementType::Double | ElementType::Int32 | ElementType::Int64 | ElementType::Decimal128 => {
+                Bracket::Number
+            }
             ElementType::String | ElementType::Symbol => Bracket::String,
             ElementType::EmbeddedDocument => Bracket::Object,
             ElementType::Array => Bracket::Array,

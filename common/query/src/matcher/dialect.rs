@@ -20,9 +20,10 @@ pub(super) fn translate(pattern: &str, extended: bool, multi_line: bool) -> Resu
 }
 
 fn has_inline_multi_line(pattern: &str) -> bool {
-    pattern.split("(?").skip(1).any(|rest| {
-        rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').any(|c| c == 'm')
-    })
+    pattern
+        .split("(?")
+        .skip(1)
+        .any(|rest| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').any(|c| c == 'm'))
 }
 
 struct Translator<'p> {
@@ -245,7 +246,11 @@ impl Translator<'_> {
 
     /// A character that stands for itself, wherever it is.
     fn letter(&mut self, c: char) {
-        if c == '<' || c == '>' || c.is_alphanumeric() || !(c.is_ascii_punctuation() || c.is_ascii_whitespace()) {
+        if c == '<'
+            || c == '>'
+            || c.is_alphanumeric()
+            || !(c.is_ascii_punctuation() || c.is_ascii_whitespace())
+        {
             // `\<` and `\>` would be word boundaries.
             self.out.push(c);
         } else if c.is_ascii_punctuation() {
@@ -265,7 +270,9 @@ impl Translator<'_> {
         }
         let mut first = true;
         loop {
-            let Some(c) = self.next() else { return Err("missing terminating ] for character class".to_owned()) };
+            let Some(c) = self.next() else {
+                return Err("missing terminating ] for character class".to_owned());
+            };
             match c {
                 ']' if !first => {
                     self.out.push(']');
@@ -322,7 +329,9 @@ impl Translator<'_> {
             }
             'Q' => self.quote(),
             'E' => {}
-            '8' | '9' | 'B' | 'R' | 'X' | 'N' => return Err(format!("\\{c} is not allowed in a character class")),
+            '8' | '9' | 'B' | 'R' | 'X' | 'N' => {
+                return Err(format!("\\{c} is not allowed in a character class"));
+            }
             other => self.literal_escape(other)?,
         }
         Ok(())

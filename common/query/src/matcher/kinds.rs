@@ -59,7 +59,9 @@ impl Kinds {
     fn add(&mut self, value: RawBsonRef<'_>) -> Result<(), Fault> {
         let number = match value {
             RawBsonRef::String("number") => {
-                for kind in [ElementType::Double, ElementType::Int32, ElementType::Int64, ElementType::Decimal128] {
+                for kind in
+                    [ElementType::Double, ElementType::Int32, ElementType::Int64, ElementType::Decimal128]
+                {
                     self.0 |= bit(kind);
                 }
                 return Ok(());

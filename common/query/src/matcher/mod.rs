@@ -16,13 +16,12 @@ mod set;
 mod tests;
 mod walk;
 
-pub use comparison::{Comparison, Operand};
 pub(crate) use comparison::{Bracket, is_nan};
+pub use comparison::{Comparison, Operand};
 pub use kinds::Kinds;
 pub use node::{Leaf, Node, Test};
 pub use pattern::Pattern;
 pub use set::Set;
-pub(crate) use walk::walk;
 
 use crate::context::ParseContext;
 use crate::raw::Field;

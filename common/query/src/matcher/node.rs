@@ -44,7 +44,10 @@ pub enum Test {
     Type(Kinds),
     /// An array of so many elements.
     Size(i64),
-    Mod { divisor: i64, remainder: i64 },
+    Mod {
+        divisor: i64,
+        remainder: i64,
+    },
     Regex(Arc<Pattern>),
     Bits(Bits),
     /// An array with an element, itself an object or array, that matches as a document.

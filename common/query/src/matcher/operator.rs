@@ -97,7 +97,10 @@ fn compare(path: &Path, name: &str, comparison: Comparison, field: &Field<'_>) -
     match value {
         RawBsonRef::Undefined => return Err(Fault::bad_value("cannot compare to undefined")),
         RawBsonRef::RegularExpression(_) if name != "$eq" => {
-            return Err(Fault::bad_value(format!("Can't have RegEx as arg to predicate over field '{}'.", path.text())));
+            return Err(Fault::bad_value(format!(
+                "Can't have RegEx as arg to predicate over field '{}'.",
+                path.text()
+            )));
         }
         _ => {}
     }
@@ -158,7 +161,10 @@ fn truthy(value: RawBsonRef<'_>) -> bool {
 fn size(field: &Field<'_>) -> Result<i64, Fault> {
     let value = field.value()?;
     let refuse = |what: &str| {
-        Err(Fault::bad_value(format!("Failed to parse $size. Expected {what} in: $size: {:?}", RawBson::from(value))))
+        Err(Fault::bad_value(format!(
+            "Failed to parse $size. Expected {what} in: $size: {:?}",
+            RawBson::from(value)
+        )))
     };
     let Some(number) = Number::from_raw(value) else { return refuse("a number") };
     match number.to_i64_exact() {
@@ -169,7 +175,9 @@ fn size(field: &Field<'_>) -> Result<i64, Fault> {
 }
 
 fn modulo(field: &Field<'_>) -> Result<Test, Fault> {
-    let Some(array) = field.array()? else { return Err(Fault::bad_value("malformed mod, needs to be an array")) };
+    let Some(array) = field.array()? else {
+        return Err(Fault::bad_value("malformed mod, needs to be an array"));
+    };
     let mut operands = Vec::with_capacity(2);
     for element in fields(array) {
         operands.push(element?.value()?);

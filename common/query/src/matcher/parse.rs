@@ -60,7 +60,10 @@ impl<'c> Parser<'c> {
     }
 
     /// Runs `parse` one level deeper.
-    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) fn nested<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             return Err(Fault::bad_value(format!("exceeded maximum query tree depth of {DEPTH_MAX}")));
@@ -124,10 +127,10 @@ impl<'c> Parser<'c> {
 
     /// What a path is given: operators, a regular expression, or a value to equal.
     fn path(&mut self, path: &Arc<Path>, field: &Field<'_>, nodes: &mut Vec<Node>) -> Result<(), Fault> {
-        if let Some(doc) = field.document()? {
-            if is_operators(doc)? {
-                return operator::parse(self, path, doc, nodes);
-            }
+        if let Some(doc) = field.document()?
+            && is_operators(doc)?
+        {
+            return operator::parse(self, path, doc, nodes);
         }
         self.count(1)?;
         nodes.push(equality(path, field.value()?)?);
@@ -171,7 +174,8 @@ fn is_dbref(doc: &RawDocument) -> Result<bool, Fault> {
 
 /// Whether the name is of an operator without a path, so that it makes an `$elemMatch` one of documents.
 pub(super) fn is_pathless(name: &str) -> bool {
-    matches!(name, "$and" | "$or" | "$nor" | "$expr" | "$comment" | "$alwaysTrue" | "$alwaysFalse") || UNBUILT.contains(&name)
+    matches!(name, "$and" | "$or" | "$nor" | "$expr" | "$comment" | "$alwaysTrue" | "$alwaysFalse")
+        || UNBUILT.contains(&name)
 }
 
 fn any(mut branches: Vec<Node>) -> Node {

@@ -117,14 +117,22 @@ fn comparison_brackets_by_type() {
     check(doc! {"a": {"$lt": Bson::MaxKey}}, doc! {"a": []}, true);
     check(doc! {"a": {"$lt": Bson::MinKey}}, doc! {"a": 1}, false);
     check(doc! {"a": {"$lt": true}}, doc! {"a": false}, true);
-    check(doc! {"a": {"$gt": bson::DateTime::from_millis(5)}}, doc! {"a": bson::DateTime::from_millis(6)}, true);
+    check(
+        doc! {"a": {"$gt": bson::DateTime::from_millis(5)}},
+        doc! {"a": bson::DateTime::from_millis(6)},
+        true,
+    );
     check(
         doc! {"a": {"$gt": bson::DateTime::from_millis(5)}},
         doc! {"a": bson::Timestamp { time: 6, increment: 1 }},
         false,
     );
     check(doc! {"a": {"$gt": 9007199254740992i64}}, doc! {"a": 9007199254740993i64}, true);
-    check_refused(doc! {"a": {"$gt": regex("x", "")}}, 2, "Can't have RegEx as arg to predicate over field 'a'.");
+    check_refused(
+        doc! {"a": {"$gt": regex("x", "")}},
+        2,
+        "Can't have RegEx as arg to predicate over field 'a'.",
+    );
     check_refused(doc! {"a": {"$ne": regex("x", "")}}, 2, "Can't have regex as arg to $ne");
 }
 
@@ -316,7 +324,8 @@ fn remainders_and_bits() {
     check_refused(doc! {"a": {"$mod": [1, 2, 3]}}, 2, "too many elements");
     check_refused(doc! {"a": {"$mod": 1}}, 2, "needs to be an array");
     check_refused(doc! {"a": {"$mod": ["a", 2]}}, 2, "divisor not a number");
-    let bytes = |bytes: &[u8]| bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: bytes.to_vec() };
+    let bytes =
+        |bytes: &[u8]| bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: bytes.to_vec() };
     check(doc! {"a": {"$bitsAllSet": 5}}, doc! {"a": 7}, true);
     check(doc! {"a": {"$bitsAllSet": 5}}, doc! {"a": 4}, false);
     check(doc! {"a": {"$bitsAnySet": 5}}, doc! {"a": 4}, true);
@@ -376,7 +385,9 @@ fn regular_expressions() {
     check(doc! {"a": {"$regex": "\\/x\\/"}}, doc! {"a": "/x/"}, true);
     check(doc! {"a": {"$regex": "^\\x41\\t$"}}, doc! {"a": "A\t"}, true);
     check(doc! {"a": {"$regex": "(?i)ABC"}}, doc! {"a": "abc"}, true);
-    for pattern in ["(?=x)", "(?!x)", "(?<=x)a", "(?<!x)a", "(a)\\1", "a++", "(?>a)", "(?R)", "\\k<n>", "(", "[a", "*a"] {
+    for pattern in
+        ["(?=x)", "(?!x)", "(?<=x)a", "(?<!x)a", "(a)\\1", "a++", "(?>a)", "(?R)", "\\k<n>", "(", "[a", "*a"]
+    {
         check_refused(doc! {"a": {"$regex": pattern}}, 51091, "Regular expression is invalid");
     }
     check_refused(doc! {"a": {"$regex": "a".repeat(40_000)}}, 51091, "too large");
@@ -426,7 +437,9 @@ fn equalities_for_upserts() {
         list.into_iter().map(|(path, value)| (path, Bson::try_from(value).unwrap())).collect::<Document>()
     };
     assert_eq!(
-        found(doc! {"a": 1, "b.c": {"$eq": "x"}, "$and": [{"d": {"$in": [3]}}], "e": {"$gt": 1}, "$or": [{"f": 1}, {"g": 1}]}),
+        found(
+            doc! {"a": 1, "b.c": {"$eq": "x"}, "$and": [{"d": {"$in": [3]}}], "e": {"$gt": 1}, "$or": [{"f": 1}, {"g": 1}]}
+        ),
         doc! {"a": 1, "b.c": "x", "d": 3}
     );
     assert_eq!(found(doc! {"$or": [{"f": 1}], "g": {"$all": [2]}}), doc! {"f": 1, "g": 2});

@@ -10,11 +10,11 @@ use types::Fault;
 use value::path::Path;
 
 /// What the visitor answers: go on, or enough.
-pub(crate) type Flow = Result<ControlFlow<()>, Fault>;
+pub(super) type Flow = Result<ControlFlow<()>, Fault>;
 
 /// Calls `visit` with each value that `path` reaches (`None`: missing) and the index in the outermost array that was
 /// entered implicitly. `elements`: whether the elements of an array at the end are visited before the array.
-pub(crate) fn walk<'a, V>(
+pub(super) fn walk<'a, V>(
     doc: &'a RawDocument,
     path: &Path,
     elements: bool,

@@ -81,7 +81,9 @@ fn additions(
         let path = join(prefix, field.name());
         check_path(&path)?;
         match field.document()? {
-            Some(inner) if !is_expression(inner, &path)? => additions(&path, inner, depth + 1, scope, ctx, tree)?,
+            Some(inner) if !is_expression(inner, &path)? => {
+                additions(&path, inner, depth + 1, scope, ctx, tree)?
+            }
             _ => tree.add(&path, Action::Compute(Expr::parse(field.value()?, scope, ctx)?))?,
         }
     }
@@ -178,7 +180,10 @@ impl Parser<'_> {
 
     fn elem_match(&mut self, path: String, operand: &Field<'_>) -> Result<(), Fault> {
         if path.contains('.') {
-            return Err(Fault::new(Code::Location(31275), "Cannot use $elemMatch projection on a nested field."));
+            return Err(Fault::new(
+                Code::Location(31275),
+                "Cannot use $elemMatch projection on a nested field.",
+            ));
         }
         if operand.kind() != ElementType::EmbeddedDocument {
             return Err(Fault::new(Code::Location(31274), "elemMatch: Invalid argument, object required"));
@@ -286,7 +291,10 @@ fn check_path(path: &str) -> Result<(), Fault> {
     for part in path.split('.') {
         match part {
             "" => {
-                return Err(Fault::new(Code::Location(15998), "FieldPath field names may not be empty strings."));
+                return Err(Fault::new(
+                    Code::Location(15998),
+                    "FieldPath field names may not be empty strings.",
+                ));
             }
             "$" => {
                 return Err(Fault::new(

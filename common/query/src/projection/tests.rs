@@ -89,7 +89,11 @@ fn slices() {
     check(doc! {"a": {"$slice": 1}, "b": 1}, doc(), doc! {"_id": 1, "a": [1], "b": 5});
     check(doc! {"a": {"$slice": 1}, "b": 0}, doc(), doc! {"_id": 1, "a": [1]});
     check(doc! {"b": {"$slice": 1}}, doc(), doc());
-    check(doc! {"x.a": {"$slice": 1}}, doc! {"x": [{"a": [1, 2]}, {"a": [3, 4]}]}, doc! {"x": [{"a": [1]}, {"a": [3]}]});
+    check(
+        doc! {"x.a": {"$slice": 1}},
+        doc! {"x": [{"a": [1, 2]}, {"a": [3, 4]}]},
+        doc! {"x": [{"a": [1]}, {"a": [3]}]},
+    );
 }
 
 #[test]
@@ -105,7 +109,12 @@ fn elements() {
 
 #[test]
 fn positional() {
-    check_positional(doc! {"a.$": 1}, doc! {"a": 5}, doc! {"_id": 1, "a": [4, 5], "b": 1}, Ok(doc! {"_id": 1, "a": [5]}));
+    check_positional(
+        doc! {"a.$": 1},
+        doc! {"a": 5},
+        doc! {"_id": 1, "a": [4, 5], "b": 1},
+        Ok(doc! {"_id": 1, "a": [5]}),
+    );
     check_positional(
         doc! {"a.b.$": 1, "c": 1},
         doc! {"a.b": {"$gt": 1}},

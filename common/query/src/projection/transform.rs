@@ -42,7 +42,10 @@ impl Slice {
         }
         match numbers.as_slice() {
             [skip, limit] if *limit > 0 => Ok(Some(Slice { skip: Some(*skip), limit: *limit })),
-            [_, _] => Err(Fault::new(Code::Location(28724), "First argument to $slice must be an array, but is of type: int")),
+            [_, _] => Err(Fault::new(
+                Code::Location(28724),
+                "First argument to $slice must be an array, but is of type: int",
+            )),
             _ => Ok(None),
         }
     }
@@ -68,7 +71,8 @@ impl Slice {
         let (start, end) = self.range(i64::try_from(length).unwrap_or(i64::MAX));
         out.begin_array(name);
         let kept = usize::try_from(end - start).unwrap_or(0);
-        for (index, element) in fields(array).skip(usize::try_from(start).unwrap_or(0)).take(kept).enumerate() {
+        for (index, element) in fields(array).skip(usize::try_from(start).unwrap_or(0)).take(kept).enumerate()
+        {
             out.copy_as(&index.to_string(), &element?);
         }
         out.end();
@@ -78,7 +82,12 @@ impl Slice {
 
 impl Transform {
     /// Writes the first element that matches as an array of one, or nothing.
-    pub(super) fn elem_match(test: &Test, name: &str, field: &Field<'_>, out: &mut Writer) -> Result<(), Fault> {
+    pub(super) fn elem_match(
+        test: &Test,
+        name: &str,
+        field: &Field<'_>,
+        out: &mut Writer,
+    ) -> Result<(), Fault> {
         if let Some(element) = test.first_element(field)? {
             out.begin_array(name);
             out.copy_as("0", &element);

@@ -163,7 +163,9 @@ impl Run<'_, '_> {
             match child {
                 _ if *met => {}
                 Child::Leaf(Action::Compute(expr)) => self.compute(expr, name)?,
-                Child::Leaf(Action::Transform(Transform::ElemMatch(test))) if self.kind == Kind::Inclusion => {
+                Child::Leaf(Action::Transform(Transform::ElemMatch(test)))
+                    if self.kind == Kind::Inclusion =>
+                {
                     // Like a computed field it follows the included ones.
                     if let Some(field) = crate::raw::find(doc, name)? {
                         Transform::elem_match(test, name, &field, self.out)?;

@@ -33,8 +33,12 @@ pub(super) fn of(sort: &Sort, doc: &RawDocument) -> Result<Vec<u8>, Fault> {
             Reached::Missing => key::encode_missing(&mut out, *descending),
             Reached::Value(field) => key::encode(&mut out, field.value()?, *descending),
             Reached::Array(..) => {
-                let mut best = None;
-                expand(sort, doc, vec![Slot::Open(0); sort.paths.len()], &mut best)?;
+                let mut best: Option<Vec<u8>> = None;
+                each(sort, doc, &mut |tuple| {
+                    if best.as_ref().is_none_or(|best| tuple < *best) {
+                        best = Some(tuple);
+                    }
+                })?;
                 return best.ok_or_else(|| Fault::internal("a document without sort key"));
             }
         }
@@ -46,7 +50,9 @@ pub(super) fn of(sort: &Sort, doc: &RawDocument) -> Result<Vec<u8>, Fault> {
 fn reach<'a>(doc: &'a RawDocument, path: &Path, from: usize) -> Result<Reached<'a>, Fault> {
     let (mut doc, mut at) = (doc, from);
     loop {
-        let Some(mut field) = find(doc, path.part(at).unwrap_or_default())? else { return Ok(Reached::Missing) };
+        let Some(mut field) = find(doc, path.part(at).unwrap_or_default())? else {
+            return Ok(Reached::Missing);
+        };
         at += 1;
         // An index in the path picks one element.
         while let Some(array) = field.array()? {
@@ -68,12 +74,17 @@ fn reach<'a>(doc: &'a RawDocument, path: &Path, from: usize) -> Result<Reached<'
     }
 }
 
-/// Fills the open slots from `doc`, and keeps the least tuple in `best`.
+/// Calls `take` with every tuple of the document.
+pub(super) fn each(sort: &Sort, doc: &RawDocument, take: &mut dyn FnMut(Vec<u8>)) -> Result<(), Fault> {
+    expand(sort, doc, vec![Slot::Open(0); sort.paths.len()], take)
+}
+
+/// Fills the open slots from `doc`, and gives each tuple to `take`.
 fn expand<'a>(
     sort: &Sort,
     doc: &'a RawDocument,
     mut slots: Vec<Slot<'a>>,
-    best: &mut Option<Vec<u8>>,
+    take: &mut dyn FnMut(Vec<u8>),
 ) -> Result<(), Fault> {
     let mut array: Option<&'a RawDocument> = None;
     let mut waiting = Vec::new();
@@ -90,7 +101,10 @@ fn expand<'a>(
             }
         }
     }
-    let Some(array) = array else { return keep_least(sort, &slots, best) };
+    let Some(array) = array else {
+        take(encode(sort, &slots)?);
+        return Ok(());
+    };
     let ends = |at: usize, rest: usize| rest >= sort.paths[at].len();
     let mut any = false;
     for element in fields(array) {
@@ -106,20 +120,20 @@ fn expand<'a>(
             };
         }
         match inner {
-            Some(inner) => expand(sort, inner, slots, best)?,
-            None => keep_least(sort, &slots, best)?,
+            Some(inner) => expand(sort, inner, slots, take)?,
+            None => take(encode(sort, &slots)?),
         }
     }
     if !any {
         for (at, rest) in &waiting {
             slots[*at] = if ends(*at, *rest) { Slot::Empty } else { Slot::Missing };
         }
-        keep_least(sort, &slots, best)?;
+        take(encode(sort, &slots)?);
     }
     Ok(())
 }
 
-fn keep_least(sort: &Sort, slots: &[Slot<'_>], best: &mut Option<Vec<u8>>) -> Result<(), Fault> {
+fn encode(sort: &Sort, slots: &[Slot<'_>]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(16 * slots.len());
     for (slot, (_, descending)) in slots.iter().zip(&sort.fields) {
         match slot {
@@ -129,8 +143,5 @@ fn keep_least(sort: &Sort, slots: &[Slot<'_>], best: &mut Option<Vec<u8>>) -> Re
             Slot::Missing | Slot::Open(_) => key::encode_missing(&mut out, *descending),
         }
     }
-    if best.as_ref().is_none_or(|best| out < *best) {
-        *best = Some(out);
-    }
-    Ok(())
+    Ok(out)
 }

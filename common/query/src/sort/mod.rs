@@ -88,6 +88,14 @@ impl Sort {
     pub fn key(&self, doc: &RawDocument) -> Result<Vec<u8>, Fault> {
         key::of(self, doc)
     }
+
+    /// The keys that an index of this pattern would have for the document.
+    #[cfg(test)]
+    pub(crate) fn keys(&self, doc: &RawDocument) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut keys = Vec::new();
+        key::each(self, doc, &mut |key| keys.push(key))?;
+        Ok(keys)
+    }
 }
 
 /// Whether descending.
@@ -95,7 +103,9 @@ fn direction(name: &str, value: RawBsonRef<'_>) -> Result<bool, Fault> {
     if let RawBsonRef::Document(expression) = value {
         return Err(match expression.get("$meta").map_err(invalid_bson)? {
             Some(_) => Fault::not_implemented("$meta in a sort pattern"),
-            None => Fault::new(Code::Location(17312), "$meta is the only expression supported by $sort right now"),
+            None => {
+                Fault::new(Code::Location(17312), "$meta is the only expression supported by $sort right now")
+            }
         });
     }
     let Some(number) = Number::from_raw(value) else {
@@ -129,7 +139,9 @@ fn check_path(path: &str) -> Result<(), Fault> {
         if part.starts_with('$') && !matches!(part, "$id" | "$ref" | "$db") {
             return Err(Fault::new(
                 Code::Location(16410),
-                format!("FieldPath field names may not start with '$'. Consider using $getField or $setField. Found: {part}"),
+                format!(
+                    "FieldPath field names may not start with '$'. Consider using $getField or $setField. Found: {part}"
+                ),
             ));
         }
     }
