@@ -1,6 +1,7 @@
 //! Small typed values that several commands share.
 
 use bson::RawBson;
+pub use query::update::Modification;
 use value::SharedDoc;
 
 /// Which index a client asks for.
@@ -12,15 +13,6 @@ pub enum Hint {
     Pattern(SharedDoc),
     /// `{$natural: 1}` or `{$natural: -1}`: no index, the collection in its own order.
     Natural { backward: bool },
-}
-
-/// What an update does: `u` of an update statement, `update` of findAndModify.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Modification {
-    /// Operators, or a whole replacement; which of both, `query::update` decides.
-    Document(SharedDoc),
-    /// An aggregation pipeline.
-    Pipeline(Vec<SharedDoc>),
 }
 
 /// What insert, update and delete share.
@@ -77,18 +69,6 @@ impl Verbosity {
             Verbosity::QueryPlanner => "queryPlanner",
             Verbosity::ExecutionStats => "executionStats",
             Verbosity::AllPlansExecution => "allPlansExecution",
-        }
-    }
-}
-
-impl Modification {
-    /// Whether the whole document is replaced: a document whose first field is no operator.
-    pub fn is_replacement(&self) -> bool {
-        match self {
-            Modification::Document(doc) => {
-                !matches!(doc.iter().next(), Some(Ok((name, _))) if name.as_str().starts_with('$'))
-            }
-            Modification::Pipeline(_) => false,
         }
     }
 }

@@ -143,7 +143,7 @@ impl WriteOutcome {
 }
 
 impl Upserted {
-    fn to_doc(&self) -> RawDocumentBuf {
+    pub fn to_doc(&self) -> RawDocumentBuf {
         let mut doc = RawDocumentBuf::new();
         doc.append(cstr!("index"), index_value(self.index));
         doc.append(cstr!("_id"), self.id.as_raw_bson_ref());
@@ -189,7 +189,7 @@ impl WriteError {
 }
 
 impl WriteConcernError {
-    fn to_doc(&self) -> RawDocumentBuf {
+    pub fn to_doc(&self) -> RawDocumentBuf {
         let mut doc = RawDocumentBuf::new();
         doc.append(cstr!("code"), self.code.number());
         doc.append(cstr!("codeName"), &*self.code.name());

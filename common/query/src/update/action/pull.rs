@@ -117,5 +117,5 @@ fn condition(operator: &str, field: &Field<'_>, ctx: &ParseContext) -> Result<Ma
         filter.end();
     }
     filter.end();
-    Matcher::parse(&*filter.finish()?, ctx)
+    Matcher::parse(&filter.finish()?, ctx)
 }
