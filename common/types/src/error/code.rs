@@ -200,6 +200,7 @@ codes! {
     NonConformantBSON = 361,
     UnsupportedOpQueryCommand = 352,
     ResourceExhausted = 402,
+    AmbiguousIndexKeyPattern = 181,
     InvalidViewDefinition = 182,
 }
 

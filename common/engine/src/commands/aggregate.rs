@@ -1,0 +1,125 @@
+//! `aggregate`: the front of the pipeline becomes a scan, the rest runs over its documents.
+
+use super::on_collection;
+use crate::HasEngine;
+use crate::cursor;
+use crate::exec::produce::{Input, Piped, Producer};
+use crate::exec::{Feed, Scan, Target};
+use crate::op_context::{parse_context, refuse_transaction};
+use crate::plan::{self, Order, Plan, Query};
+use crate::sources;
+use bson::RawDocumentBuf;
+use command::{Access, Aggregate, Context, Reply, Request, Spec};
+use query::context::ParseContext;
+use query::matcher::Matcher;
+use query::pipeline::{Pipeline, Run};
+use query::sort::Sort;
+use std::sync::Arc;
+use types::{Code, Fault, limits};
+use value::SharedDoc;
+
+pub(super) fn spec<S: HasEngine>() -> Spec<S> {
+    on_collection("aggregate", Access::Read, "runs a pipeline", |host, ctx, request| {
+        Box::pin(async move { run(&*host, &ctx, &request).await })
+    })
+}
+
+async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
+    let aggregate = Aggregate::parse(request, &ctx.envelope)?;
+    refuse_transaction(ctx)?;
+    if aggregate.explain {
+        return super::explain::aggregate(host, ctx, &aggregate, command::Verbosity::QueryPlanner).await;
+    }
+    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
+    let parse = parse_context(ctx, aggregate.let_vars.as_ref())?;
+    let planned = PlannedPipeline::new(host, &aggregate, &parse)?;
+    let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
+    let with_sort_key = ctx.routing.as_ref().is_some_and(|routing| routing.with_sort_key);
+    let sort_key = if with_sort_key { last_sort(&aggregate.pipeline)? } else { None };
+    let run = Run::new(&planned.rest, limits::BLOCKING_STAGE_BYTES_MAX);
+    let input = match planned.source {
+        Some(documents) => Input::Documents(documents.into()),
+        None => {
+            let scan = Scan::new(Arc::new(planned.plan), host.ownership(&aggregate.ns));
+            let target = Target::of(&aggregate.ns, collection.as_ref());
+            Input::Feed(Feed::new(target, scan, planned.blocking, 0, planned.limit))
+        }
+    };
+    let producer = Producer::Pipeline(Box::new(Piped { input, run, waiting: None, ended: false, sort_key }));
+    cursor::open(host.engine(), ctx, &aggregate.ns, producer, aggregate.batch_size, false).await
+}
+
+/// A pipeline with its front turned into a plan.
+pub(super) struct PlannedPipeline {
+    pub(super) plan: Plan,
+    pub(super) filter: Option<RawDocumentBuf>,
+    /// The leading sort, where the plan does not give its order.
+    pub(super) blocking: Option<Sort>,
+    pub(super) limit: Option<u64>,
+    pub(super) rest: Pipeline,
+    /// The documents of a source stage, in place of the collection's.
+    pub(super) source: Option<Vec<RawDocumentBuf>>,
+}
+
+impl PlannedPipeline {
+    pub(super) fn new(
+        host: &dyn HasEngine,
+        aggregate: &Aggregate,
+        parse: &ParseContext,
+    ) -> Result<PlannedPipeline, Fault> {
+        let mut rest = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), parse)?;
+        if let Some(source) = rest.source.take() {
+            let documents = sources::documents(host, aggregate, &source)?;
+            return Ok(PlannedPipeline {
+                plan: Plan::nothing(),
+                filter: None,
+                blocking: None,
+                limit: None,
+                rest,
+                source: Some(documents),
+            });
+        }
+        if aggregate.collectionless {
+            return Err(Fault::new(
+                Code::InvalidNamespace,
+                "{aggregate: 1} is not valid for a pipeline that does not begin with a stage that makes documents",
+            ));
+        }
+        let prefix = rest.take_prefix();
+        let matcher = match &prefix.filter {
+            Some(filter) => Some(Arc::new(Matcher::parse(filter, parse)?)),
+            None => None,
+        };
+        let sort = prefix.sort.map(SharedDoc::from);
+        let order = Order::parse(sort.as_ref(), aggregate.hint.as_ref())?;
+        let query = Query {
+            filter: matcher.filter(|matcher| !matcher.is_match_all()),
+            sort: order.sort.as_ref(),
+            hint: order.hint.as_ref(),
+            at: host.engine().store().last_op_time().ts,
+        };
+        let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
+        let plan = plan::choose(collection.as_ref(), &query)?;
+        let blocking = order.sort.clone().filter(|_| !plan.sorted);
+        Ok(PlannedPipeline {
+            plan,
+            filter: prefix.filter,
+            blocking,
+            limit: prefix.limit,
+            rest,
+            source: None,
+        })
+    }
+}
+
+/// The order in which the results come, for a router that merges: that of the pipeline's last `$sort`.
+fn last_sort(stages: &[SharedDoc]) -> Result<Option<Sort>, Fault> {
+    for stage in stages.iter().rev() {
+        if let Some(Ok((name, bson::RawBsonRef::Document(pattern)))) = stage.iter().next()
+            && name.as_str() == "$sort"
+        {
+            return Sort::parse(pattern).map(Some);
+        }
+    }
+    Ok(None)
+}

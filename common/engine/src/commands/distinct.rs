@@ -1,0 +1,101 @@
+//! `distinct`: the different values of one path, in the order in which they are met.
+
+use super::on_collection;
+use crate::HasEngine;
+use crate::exec::{Flow, Scan, drive};
+use crate::op_context::{parse_context, refuse_transaction};
+use crate::plan::{self, Plan, Query};
+use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use command::{Access, Context, Distinct, Reply, Request, Spec};
+use query::matcher::Matcher;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use types::{Code, Fault, limits};
+use value::path::{self, Path};
+
+pub(super) fn spec<S: HasEngine>() -> Spec<S> {
+    on_collection("distinct", Access::Read, "the different values of a path", |host, ctx, request| {
+        Box::pin(async move { run(&*host, &ctx, &request).await })
+    })
+}
+
+async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
+    let distinct = Distinct::parse(request, &ctx.envelope)?;
+    refuse_transaction(ctx)?;
+    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
+    let mut values = Values::new(&distinct.key);
+    if let Some(collection) = host.engine().store().catalog().get(&distinct.ns).cloned() {
+        let snapshot = host.engine().store().snapshot();
+        let plan = plan_of(ctx, &distinct, &collection, snapshot.timestamp())?;
+        let mut scan = Scan::new(Arc::new(plan), host.ownership(&distinct.ns));
+        drive(host.engine(), ctx, &mut scan, &snapshot, &collection, &mut |hit| {
+            values.add(&hit.doc)?;
+            Ok(Flow::Continue)
+        })
+        .await?;
+    }
+    let mut reply = RawDocumentBuf::new();
+    reply.append(cstr!("values"), values.found);
+    Ok(reply.into())
+}
+
+/// The plan of a distinct.
+pub(super) fn plan_of(
+    ctx: &Context,
+    distinct: &Distinct,
+    collection: &Arc<storage::Collection>,
+    at: types::Timestamp,
+) -> Result<Plan, Fault> {
+    let matcher = Matcher::parse(&distinct.filter, &parse_context(ctx, None)?)?;
+    let filter = Some(Arc::new(matcher)).filter(|matcher| !matcher.is_match_all());
+    plan::choose(Some(collection), &Query { filter, sort: None, hint: distinct.hint.as_ref(), at })
+}
+
+/// Values met so far; two are the same when their keys are.
+struct Values {
+    path: Path,
+    seen: HashSet<Vec<u8>>,
+    found: RawArrayBuf,
+}
+
+impl Values {
+    fn new(path: &str) -> Values {
+        Values { path: Path::parse(path), seen: HashSet::new(), found: RawArrayBuf::new() }
+    }
+
+    fn add(&mut self, doc: &RawDocument) -> Result<(), Fault> {
+        let Values { path, seen, found } = self;
+        let mut failed = None;
+        path::visit(doc, path, &mut |value, _| {
+            let outcome = match value {
+                None => Ok(()),
+                Some(RawBsonRef::Array(array)) => array.into_iter().try_for_each(|element| {
+                    let element = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+                    add_value(seen, found, element)
+                }),
+                Some(value) => add_value(seen, found, value),
+            };
+            match outcome {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(fault) => {
+                    failed = Some(fault);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+fn add_value(seen: &mut HashSet<Vec<u8>>, found: &mut RawArrayBuf, value: RawBsonRef<'_>) -> Result<(), Fault> {
+    let mut key = Vec::with_capacity(16);
+    value::key::encode(&mut key, value, false);
+    if seen.insert(key) {
+        found.push(value);
+        if found.as_bytes().len() > limits::DOCUMENT_BYTES_MAX {
+            return Err(Fault::new(Code::Location(17217), "distinct too big, 16mb cap"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `find`.
+
+use super::on_collection;
+use crate::cursor;
+use crate::exec::produce::{Find as FindProducer, Producer};
+use crate::exec::{Feed, Scan, Target};
+use crate::op_context::{parse_context, refuse_transaction};
+use crate::plan::{self, Plan, Query};
+use crate::HasEngine;
+use command::{Access, Context, Find, Reply, Request, Spec};
+use query::matcher::Matcher;
+use query::projection::Projection;
+use query::sort::Sort;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use types::Fault;
+
+pub(super) fn spec<S: HasEngine>() -> Spec<S> {
+    on_collection("find", Access::Read, "documents of a collection that match a filter", |host, ctx, request| {
+        Box::pin(async move { run(&*host, &ctx, &request).await })
+    })
+}
+
+async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
+    let find = Find::parse(request, &ctx.envelope)?;
+    refuse_transaction(ctx)?;
+    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
+    let producer = producer(host, ctx, &find)?;
+    cursor::open(host.engine(), ctx, &find.ns, producer, find.batch_size, find.single_batch).await
+}
+
+/// The documents of a find, planned.
+fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer, Fault> {
+    let engine = host.engine();
+    let collection = engine.store().catalog().get(&find.ns).cloned();
+    let owner = host.ownership(&find.ns);
+    let limit = find.limit.map(NonZeroU64::get);
+    let target = Target::of(&find.ns, collection.as_ref());
+    let plain = find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
+    if plain && let Some(key) = plan::id_point(&find.filter) {
+        let plan = if collection.is_some() { plan::point(key) } else { Plan::nothing() };
+        let feed = Feed::new(target, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
+        return Ok(Producer::Find(Box::new(FindProducer { feed, projection: None, positional: None, sort_key: None })));
+    }
+    let planned = PlannedFind::new(host, ctx, find)?;
+    let feed = Feed::new(target, Scan::new(Arc::new(planned.plan), owner), planned.blocking, find.skip, limit);
+    Ok(Producer::Find(Box::new(FindProducer {
+        feed,
+        projection: planned.projection,
+        positional: planned.positional,
+        sort_key: planned.sort.filter(|_| ctx.routing.as_ref().is_some_and(|routing| routing.with_sort_key)),
+    })))
+}
+
+/// A find with everything parsed and its plan chosen.
+pub(super) struct PlannedFind {
+    pub(super) plan: Plan,
+    pub(super) sort: Option<Sort>,
+    /// The sort, where the plan does not give its order.
+    pub(super) blocking: Option<Sort>,
+    pub(super) projection: Option<Projection>,
+    pub(super) positional: Option<Arc<Matcher>>,
+}
+
+impl PlannedFind {
+    pub(super) fn new(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<PlannedFind, Fault> {
+        let parse = parse_context(ctx, find.let_vars.as_ref())?;
+        let matcher = Arc::new(Matcher::parse(&find.filter, &parse)?);
+        let projection = find
+            .projection
+            .as_ref()
+            .map(|projection| Projection::parse(projection, &parse, Some(&matcher)))
+            .transpose()?;
+        let positional =
+            projection.as_ref().filter(|projection| projection.needs_position()).map(|_| Arc::clone(&matcher));
+        let order = plan::Order::parse(find.sort.as_ref(), find.hint.as_ref())?;
+        let at = host.engine().store().last_op_time().ts;
+        let collection = host.engine().store().catalog().get(&find.ns).cloned();
+        let query = Query {
+            filter: Some(matcher).filter(|matcher| !matcher.is_match_all()),
+            sort: order.sort.as_ref(),
+            hint: order.hint.as_ref(),
+            at,
+        };
+        let plan = plan::choose(collection.as_ref(), &query)?;
+        let blocking = order.sort.clone().filter(|_| !plan.sorted);
+        Ok(PlannedFind { plan, sort: order.sort, blocking, projection, positional })
+    }
+}

@@ -1,0 +1,73 @@
+//! The state that commands share: the store, the open cursors, and the bound on long work.
+
+use crate::cursor::OpenCursor;
+use crate::exec::Scan;
+use crate::index_uses::IndexUses;
+use crate::plan::Access;
+use session::cursor_registry::Cursors;
+use std::sync::Arc;
+use storage::Store;
+use tokio::sync::Semaphore;
+use types::{Fault, Timestamp};
+
+/// Long operations that run at the same time; further ones wait for their turn.
+const LONG_WORK_COUNT_MAX: usize = 32;
+
+/// Executes commands against one store.
+pub struct Engine {
+    store: Store,
+    cursors: Arc<Cursors<OpenCursor>>,
+    clock: Arc<runtime::clock::HybridClock>,
+    long_work: Semaphore,
+    index_uses: IndexUses,
+}
+
+impl Engine {
+    /// An engine over an open store; `clock` gives the times that are written into documents.
+    pub fn new(store: Store, clock: Arc<runtime::clock::HybridClock>) -> Arc<Engine> {
+        Arc::new(Engine {
+            store,
+            cursors: Arc::new(Cursors::default()),
+            clock,
+            long_work: Semaphore::new(LONG_WORK_COUNT_MAX),
+            index_uses: IndexUses::new(runtime::clock::now_millis()),
+        })
+    }
+
+    /// The storage beneath.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The open cursors, for the reaper and for currentOp.
+    pub fn cursors(&self) -> &Arc<Cursors<OpenCursor>> {
+        &self.cursors
+    }
+
+    /// How often queries went by each index.
+    pub fn index_uses(&self) -> &IndexUses {
+        &self.index_uses
+    }
+
+    /// Counts the index that a scan goes by, once per scan.
+    pub(crate) fn note_use(&self, scan: &Scan) {
+        if scan.keys_examined == 0
+            && let Access::Index(access) = &scan.plan().access
+        {
+            self.index_uses.add(access.index.id);
+        }
+    }
+
+    pub(crate) fn tick(&self) -> Timestamp {
+        self.clock.tick()
+    }
+
+    /// Runs work that may take long or block, without holding up the tasks beside it.
+    pub(crate) async fn long_work<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let _permit = self.long_work.acquire().await.map_err(|_| Fault::internal("engine is closing"))?;
+        match tokio::runtime::Handle::current().runtime_flavor() {
+            tokio::runtime::RuntimeFlavor::CurrentThread => work(),
+            _ => tokio::task::block_in_place(work),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Executes typed commands against one member's own storage: plans, scans, writes, collections and indexes.
+//! Used by shard and config server alike through [`HasEngine`]; knows nothing of routing tables, elections or sockets.
+
+mod acknowledge;
+mod batch;
+mod commands;
+mod cursor;
+mod ddl;
+mod engine;
+mod exec;
+mod host;
+mod let_vars;
+mod op_context;
+mod index_uses;
+mod plan;
+mod sources;
+mod stats;
+mod write;
+
+pub use commands::commands;
+pub use cursor::OpenCursor;
+pub use engine::Engine;
+pub use host::{Disk, DocumentFilter, HasEngine, Identity};
+pub use index_uses::IndexUses;

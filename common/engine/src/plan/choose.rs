@@ -1,0 +1,112 @@
+//! The choice among candidates: a hint wins; then the best score that narrows the search or saves a sort; else the whole
+//! collection.
+
+use super::candidates::{Candidate, ID_INDEX, by_id, by_index, candidates, same_pattern};
+use super::{Access, Bounds, IndexAccess, Plan};
+use bson::{RawDocumentBuf, cstr};
+use command::Hint;
+use query::bounds;
+use query::matcher::Matcher;
+use query::sort::Sort;
+use std::sync::Arc;
+use storage::{Collection, Direction, RecordKey};
+use types::{Fault, Timestamp};
+
+/// What is looked for.
+pub(crate) struct Query<'a> {
+    /// `None` matches everything.
+    pub(crate) filter: Option<Arc<Matcher>>,
+    pub(crate) sort: Option<&'a Sort>,
+    pub(crate) hint: Option<&'a Hint>,
+    /// The time of the snapshot that will be read: an index must have been complete by then.
+    pub(crate) at: Timestamp,
+}
+
+/// The plan of an equality on `_id` alone.
+pub(crate) fn point(key: RecordKey) -> Plan {
+    Plan {
+        access: Access::Points(vec![key]),
+        direction: Direction::Forward,
+        filter: None,
+        sorted: true,
+        bounds: None,
+        rejected: Vec::new(),
+    }
+}
+
+/// Chooses a plan.
+///
+/// # Errors
+/// `BadValue` (2) for a hint that names no index.
+pub(crate) fn choose(collection: Option<&Arc<Collection>>, query: &Query<'_>) -> Result<Plan, Fault> {
+    let Some(collection) = collection else { return Ok(Plan::nothing()) };
+    match query.hint {
+        Some(Hint::Natural { backward }) => {
+            let direction = if *backward { Direction::Backward } else { Direction::Forward };
+            return Ok(Plan::whole(query.filter.clone(), direction));
+        }
+        Some(hint) => return Ok(plan(hinted(collection, query, hint)?, query)),
+        None => {}
+    }
+    let mut all = candidates(collection, query)?.into_iter();
+    let best = all.next().filter(|best| best.score.narrows() || best.sorts.is_some());
+    let Some(best) = best else { return Ok(Plan::whole(query.filter.clone(), Direction::Forward)) };
+    let rejected = all.filter(|other| other.score.narrows()).map(|other| plan(other, query)).collect();
+    Ok(Plan { rejected, ..plan(best, query) })
+}
+
+fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Candidate, Fault> {
+    let mut id_pattern = RawDocumentBuf::new();
+    id_pattern.append(cstr!("_id"), 1);
+    let is_id = match hint {
+        Hint::Name(name) => name == ID_INDEX,
+        Hint::Pattern(pattern) => same_pattern(pattern, &id_pattern),
+        Hint::Natural { .. } => false,
+    };
+    if is_id {
+        return by_id(query);
+    }
+    let named = collection.indexes.iter().filter(|index| !index.hidden && index.usable_at(query.at)).find(|index| match hint {
+        Hint::Name(name) => index.name == *name,
+        Hint::Pattern(pattern) => same_pattern(&index.key, pattern),
+        Hint::Natural { .. } => false,
+    });
+    let Some(index) = named else {
+        return Err(Fault::bad_value(
+            "error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index",
+        ));
+    };
+    match by_index(index, query)? {
+        Some(candidate) => Ok(candidate),
+        None => Err(Fault::new(
+            types::Code::NoQueryExecutionPlans,
+            format!("index {} cannot answer this query: it may lack documents that match", index.name),
+        )),
+    }
+}
+
+fn plan(candidate: Candidate, query: &Query<'_>) -> Plan {
+    let Candidate { index, pattern, key_pattern, bounds: fields, sorts, .. } = candidate;
+    let bounds::Scan { ranges, exact } = bounds::scan(&fields, &pattern);
+    let filter = query.filter.clone().filter(|_| !exact);
+    let access = match &index {
+        _ if fields.is_empty() => Access::Nothing,
+        Some(index) => Access::Index(IndexAccess { index: Arc::clone(index), ranges }),
+        None => {
+            if fields.fields.iter().all(query::bounds::FieldBound::is_points) {
+                Access::Points(ranges.into_iter().map(|range| RecordKey::from(range.start)).collect())
+            } else {
+                Access::Records(ranges)
+            }
+        }
+    };
+    let index_name = index.as_ref().map_or_else(|| ID_INDEX.to_owned(), |index| index.name.clone());
+    Plan {
+        access,
+        direction: sorts.unwrap_or(Direction::Forward),
+        filter,
+        sorted: query.sort.is_none() || sorts.is_some(),
+        bounds: Some(Bounds { index_name, key_pattern, fields }),
+        rejected: Vec::new(),
+    }
+}

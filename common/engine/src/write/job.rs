@@ -1,0 +1,147 @@
+//! What all statements of one write command share, and the end of such a command: waiting until the write is safe enough.
+
+use super::attempt::{Failure, create_quietly};
+use super::history::Retryable;
+use crate::op_context::{parse_context, refuse_transaction};
+use crate::{DocumentFilter, Engine, HasEngine};
+use command::{Context, WriteConcernError, WriteOutcome};
+use query::context::ParseContext;
+use std::sync::Arc;
+use storage::Collection;
+use types::{Code, Fault, Namespace, OpTime};
+use value::SharedDoc;
+
+/// One namespace of one write command.
+pub(crate) struct Job<'a> {
+    pub(crate) host: &'a dyn HasEngine,
+    pub(crate) engine: &'a Arc<Engine>,
+    pub(crate) ctx: &'a Context,
+    pub(crate) ns: Namespace,
+    pub(crate) owner: Option<Arc<dyn DocumentFilter>>,
+    pub(crate) retry: Option<Retryable>,
+    pub(crate) parse: ParseContext,
+    /// The time of the last commit of this command.
+    pub(crate) last_commit: Option<OpTime>,
+}
+
+impl<'a> Job<'a> {
+    /// Checks that writes to the namespace are possible at all.
+    ///
+    /// # Errors
+    /// `NotWritablePrimary`, `InvalidNamespace` (73) for system namespaces, 263 in a transaction.
+    pub(crate) fn new(
+        host: &'a dyn HasEngine,
+        ctx: &'a Context,
+        ns: &Namespace,
+        let_vars: Option<&SharedDoc>,
+    ) -> Result<Job<'a>, Fault> {
+        refuse_transaction(ctx)?;
+        host.check_writable(ns)?;
+        if ns.is_system() && !matches!(ns.collection(), "system.js" | "system.users" | "system.roles" | "system.version") {
+            return Err(Fault::new(Code::InvalidNamespace, format!("cannot write to '{ns}'")));
+        }
+        Ok(Job {
+            host,
+            engine: host.engine(),
+            ctx,
+            ns: ns.clone(),
+            owner: host.ownership(ns),
+            retry: Retryable::of(ctx),
+            parse: parse_context(ctx, let_vars)?,
+            last_commit: None,
+        })
+    }
+
+    /// The collection as it is now.
+    pub(crate) fn collection(&self) -> Option<Arc<Collection>> {
+        self.engine.store().catalog().get(&self.ns).cloned()
+    }
+
+    /// The collection, made if it is not there.
+    pub(crate) fn collection_or_create(&self) -> Result<Arc<Collection>, Failure> {
+        if let Some(collection) = self.collection() {
+            return Ok(collection);
+        }
+        self.host.check_creatable(&self.ns)?;
+        Ok(create_quietly(self.engine, &self.ns)?)
+    }
+
+    /// Remembers a commit, for the wait at the end.
+    pub(crate) fn committed(&mut self, at: Option<OpTime>) {
+        self.last_commit = at.or(self.last_commit);
+    }
+
+    /// Refuses what a retryable write must not be.
+    ///
+    /// # Errors
+    /// `InvalidOptions` (72).
+    pub(crate) fn refuse_retryable_multi(&self) -> Result<(), Fault> {
+        match self.retry {
+            Some(_) => Err(Fault::new(
+                Code::InvalidOptions,
+                "Cannot use (or request) retryable writes with multi=true or limit=0",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a new form of a document that this shard would not own.
+    pub(crate) fn check_owned(&self, new: &bson::RawDocument) -> Result<(), Fault> {
+        if self.owner.as_ref().is_some_and(|owner| !owner.owns(new)) {
+            return Err(Fault::new(
+                Code::IllegalOperation,
+                "the update would move the document to another shard; updates of the shard key across shards are not implemented by this server",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits until what was written is as safe as was asked for.
+    ///
+    /// # Errors
+    /// A failure of storage. What merely could not be satisfied is a value.
+    pub(crate) async fn acknowledge(&self) -> Result<Option<WriteConcernError>, Fault> {
+        wait(self.host, self.ctx, self.last_commit).await
+    }
+}
+
+/// Waits for a commit, or for the newest one where this command made none.
+pub(crate) async fn wait(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    commit: Option<OpTime>,
+) -> Result<Option<WriteConcernError>, Fault> {
+    let default;
+    let concern = match &ctx.envelope.write_concern {
+        Some(concern) => concern,
+        None => {
+            default = types::WriteConcern::default();
+            &default
+        }
+    };
+    let commit = commit.unwrap_or_else(|| host.engine().store().last_op_time());
+    host.acknowledge(commit, concern, ctx.deadline).await
+}
+
+/// Appends an error; whether the batch must stop.
+pub(crate) fn failed(outcome: &mut WriteOutcome, index: usize, fault: Fault, ordered: bool) -> bool {
+    outcome.errors.push(command::WriteError { index, fault });
+    ordered
+}
+
+/// Whether a fault of one statement ends the whole command: nothing after it could fare better, or the router must hear of it.
+pub(crate) fn concerns_command(fault: &Fault) -> bool {
+    fault.code.is_not_primary()
+        || fault.code.is_stale_route()
+        || fault.stale.is_some()
+        || matches!(
+            fault.code,
+            Code::TransactionTooOld
+                | Code::MaxTimeMSExpired
+                | Code::Interrupted
+                | Code::InterruptedAtShutdown
+                | Code::ShutdownInProgress
+                | Code::InternalError
+                | Code::CannotImplicitlyCreateCollection
+        )
+}

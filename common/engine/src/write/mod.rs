@@ -1,0 +1,20 @@
+//! Writes: prepared at a snapshot, committed whole, done again on a newer snapshot when something changed meanwhile.
+
+mod attempt;
+mod delete;
+mod find_and_modify;
+mod history;
+mod insert;
+mod job;
+mod multi;
+mod prepare;
+mod target;
+mod update;
+
+pub(crate) use attempt::create_quietly;
+pub(crate) use delete::delete_statement;
+pub(crate) use find_and_modify::find_and_modify;
+pub(crate) use insert::insert_documents;
+pub(crate) use job::{Job, concerns_command, wait};
+pub(crate) use target::Seek;
+pub(crate) use update::{Modify, update_statement};

@@ -1,0 +1,139 @@
+//! A server that is nothing but an engine: runs commands through the table, as the front end would.
+#![allow(dead_code)]
+
+use bson::{Bson, Document, RawDocumentBuf, doc};
+use command::{Client, Context, Envelope, Request, Routing, Spec};
+use engine::{DocumentFilter, Engine, HasEngine};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use storage::{EngineKind, Options, Store};
+use types::{Fault, Namespace};
+
+pub(crate) struct Host {
+    engine: Arc<Engine>,
+    specs: Vec<Spec<Host>>,
+    pub(crate) filter: Option<Arc<dyn DocumentFilter>>,
+    dir: tempfile::TempDir,
+}
+
+impl HasEngine for Host {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    fn ownership(&self, _: &Namespace) -> Option<Arc<dyn DocumentFilter>> {
+        self.filter.clone()
+    }
+}
+
+struct WallClock;
+
+impl storage::Clock for WallClock {
+    fn wall_millis(&self) -> i64 {
+        runtime::clock::now_millis()
+    }
+}
+
+impl Host {
+    pub(crate) fn new() -> Arc<Host> {
+        Host::with_filter(None)
+    }
+
+    pub(crate) fn with_filter(filter: Option<Arc<dyn DocumentFilter>>) -> Arc<Host> {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            Options { engine: EngineKind::Memory, ..Options::new(dir.path(), Arc::new(WallClock)) };
+        let store = Store::open(options).unwrap();
+        let engine = Engine::new(store, Arc::new(runtime::clock::HybridClock::default()));
+        Arc::new(Host { engine, specs: engine::commands(), filter, dir })
+    }
+
+    /// Runs a command; `$db` is `d` where the command names none.
+    pub(crate) async fn try_run(self: &Arc<Host>, body: Document) -> Result<Document, Fault> {
+        self.run_routed(body, None).await
+    }
+
+    pub(crate) async fn run_routed(
+        self: &Arc<Host>,
+        mut body: Document,
+        routing: Option<Routing>,
+    ) -> Result<Document, Fault> {
+        if !body.contains_key("$db") {
+            body.insert("$db", "d");
+        }
+        let name = body.keys().next().unwrap().clone();
+        let raw = RawDocumentBuf::try_from(&body).unwrap();
+        let envelope = Envelope::parse(&raw)?;
+        let spec = self
+            .specs
+            .iter()
+            .find(|spec| spec.name == name || spec.aliases.contains(&name.as_str()))
+            .unwrap_or_else(|| panic!("no command {name}"));
+        let client = Client {
+            connection_id: 1,
+            remote: "127.0.0.1:1".parse().unwrap(),
+            local: "127.0.0.1:2".parse().unwrap(),
+            internal: false,
+            metadata: std::sync::OnceLock::new(),
+        };
+        let deadline = envelope.max_time.map(|max| std::time::Instant::now() + max);
+        let ctx = Context {
+            client: Arc::new(client),
+            envelope: Arc::new(envelope),
+            operation_id: 1,
+            deadline,
+            killed: Arc::new(AtomicBool::new(false)),
+            routing: routing.map(Arc::new),
+        };
+        let reply = (spec.run)(Arc::clone(self), ctx, Request::from_body(raw)).await?;
+        Ok(Document::try_from(&*reply.doc).unwrap())
+    }
+
+    /// Runs a command that must not fail.
+    #[track_caller]
+    pub(crate) fn run(self: &Arc<Host>, body: Document) -> impl Future<Output = Document> {
+        let text = body.to_string();
+        let host = Arc::clone(self);
+        async move { host.try_run(body).await.unwrap_or_else(|fault| panic!("{text}: {fault}")) }
+    }
+
+    /// Runs a command that must fail, for its code.
+    pub(crate) async fn code(self: &Arc<Host>, body: Document) -> i32 {
+        let text = body.to_string();
+        match self.try_run(body).await {
+            Ok(reply) => panic!("{text} gave {reply}"),
+            Err(fault) => fault.code.number(),
+        }
+    }
+
+    /// All documents of a find or aggregate, over all its batches.
+    pub(crate) async fn all(self: &Arc<Host>, body: Document) -> Vec<Document> {
+        let mut reply = self.run(body).await;
+        let mut found = Vec::new();
+        loop {
+            let cursor = reply.get_document("cursor").unwrap().clone();
+            let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch")).unwrap();
+            found.extend(batch.iter().map(|doc| doc.as_document().unwrap().clone()));
+            let id = cursor.get_i64("id").unwrap();
+            if id == 0 {
+                return found;
+            }
+            let ns = cursor.get_str("ns").unwrap();
+            let (db, collection) = ns.split_once('.').unwrap();
+            reply = self.run(doc! {"getMore": id, "collection": collection, "$db": db, "batchSize": 7}).await;
+        }
+    }
+
+    /// Inserts documents into `d.c`.
+    pub(crate) async fn fill(self: &Arc<Host>, documents: impl IntoIterator<Item = Document>) {
+        let documents: Vec<Bson> = documents.into_iter().map(Bson::Document).collect();
+        let count = documents.len() as i32;
+        let reply = self.run(doc! {"insert": "c", "documents": documents}).await;
+        assert_eq!(reply, doc! {"n": count});
+    }
+}
+
+/// The `_id`s of documents.
+pub(crate) fn ids(documents: &[Document]) -> Vec<Bson> {
+    documents.iter().map(|doc| doc.get("_id").unwrap().clone()).collect()
+}
