@@ -1,8 +1,8 @@
 //! Arithmetic and bits. Widths follow MongoDB: int32 grows to int64, int64 to double, decimal stays decimal.
 
+use super::Value;
 use super::operator::{Arity, Operator, Shape};
 use super::value::{is_nullish, number, render, type_name};
-use super::Value;
 use bson::{Bson, DateTime};
 use types::{Code, Fault};
 use value::number::{Number, decimal};
@@ -51,7 +51,11 @@ fn single(name: &str, operands: &[Value]) -> Result<Option<Number>, Fault> {
     }
 }
 
-fn map(name: &str, operands: &[Value], of: impl FnOnce(Number) -> Result<Number, Fault>) -> Result<Value, Fault> {
+fn map(
+    name: &str,
+    operands: &[Value],
+    of: impl FnOnce(Number) -> Result<Number, Fault>,
+) -> Result<Value, Fault> {
     single(name, operands)?.map_or(Ok(NULL), |number| some(of(number)?))
 }
 
@@ -68,7 +72,10 @@ fn add(operands: &[Value]) -> Result<Value, Fault> {
             Some(value) => match number(value) {
                 Some(number) => sum = sum.add(number),
                 None => {
-                    return fail(14, format!("$add only supports numeric or date types, not {}", type_name(operand)));
+                    return fail(
+                        14,
+                        format!("$add only supports numeric or date types, not {}", type_name(operand)),
+                    );
                 }
             },
         }
@@ -122,7 +129,12 @@ fn multiply(operands: &[Value]) -> Result<Value, Fault> {
         match operand.as_ref().and_then(number) {
             Some(number) => product = product.mul(number),
             None if is_nullish(operand) => null = true,
-            None => return fail(14, format!("$multiply only supports numeric types, not {}", type_name(operand))),
+            None => {
+                return fail(
+                    14,
+                    format!("$multiply only supports numeric types, not {}", type_name(operand)),
+                );
+            }
         }
     }
     if null { Ok(NULL) } else { some(product) }
@@ -133,7 +145,10 @@ fn two(name: &str, operands: &[Value]) -> Result<Option<(Number, Number)>, Fault
     match (left.as_ref().and_then(number), right.as_ref().and_then(number)) {
         (Some(left), Some(right)) => Ok(Some((left, right))),
         _ if is_nullish(left) || is_nullish(right) => Ok(None),
-        _ => fail(14, format!("{name} only supports numeric types, not {} and {}", type_name(left), type_name(right))),
+        _ => fail(
+            14,
+            format!("{name} only supports numeric types, not {} and {}", type_name(left), type_name(right)),
+        ),
     }
 }
 
@@ -202,7 +217,10 @@ fn log(operands: &[Value]) -> Result<Value, Fault> {
     };
     let number_ = positive("$log", 28758, number_)?;
     if base_.compare(Number::Int32(1)).is_le() && !base_.is_nan() {
-        return fail(28759, format!("$log's base must be a positive number not equal to 1, but is {}", render(base)));
+        return fail(
+            28759,
+            format!("$log's base must be a positive number not equal to 1, but is {}", render(base)),
+        );
     }
     match (number_, base_) {
         (Number::Decimal(_), _) | (_, Number::Decimal(_)) => {
@@ -240,7 +258,9 @@ fn pow(operands: &[Value]) -> Result<Value, Fault> {
         (Number::Decimal(_), _) | (_, Number::Decimal(_)) => {
             some(Number::Decimal(decimal::pow(base_.to_decimal(), exponent_.to_decimal())))
         }
-        (Number::Double(_), _) | (_, Number::Double(_)) => some(Number::Double(base_.to_f64().powf(exponent_.to_f64()))),
+        (Number::Double(_), _) | (_, Number::Double(_)) => {
+            some(Number::Double(base_.to_f64().powf(exponent_.to_f64())))
+        }
         _ => some(integer_power(base_, exponent_)),
     }
 }
@@ -274,7 +294,11 @@ fn trunc(operands: &[Value]) -> Result<Value, Fault> {
     to_place("$trunc", operands, Number::trunc)
 }
 
-fn to_place(name: &str, operands: &[Value], rounded: fn(Number, i32) -> Option<Number>) -> Result<Value, Fault> {
+fn to_place(
+    name: &str,
+    operands: &[Value],
+    rounded: fn(Number, i32) -> Option<Number>,
+) -> Result<Value, Fault> {
     let place = match operands.get(1) {
         None => 0,
         Some(place) if is_nullish(place) => return Ok(NULL),
@@ -284,7 +308,14 @@ fn to_place(name: &str, operands: &[Value], rounded: fn(Number, i32) -> Option<N
             };
             match i32::try_from(whole) {
                 Ok(place @ -20..=100) => place,
-                _ => return fail(51083, format!("cannot apply {name} with precision value {whole} value must be in [-20, 100]")),
+                _ => {
+                    return fail(
+                        51083,
+                        format!(
+                            "cannot apply {name} with precision value {whole} value must be in [-20, 100]"
+                        ),
+                    );
+                }
             }
         }
     };

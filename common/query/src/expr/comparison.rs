@@ -1,8 +1,8 @@
 //! Comparison by BSON order, across all types.
 
+use super::Value;
 use super::operator::{Arity, Operator, Shape};
 use super::ordering::compare;
-use super::Value;
 use bson::Bson;
 use std::cmp::Ordering;
 use types::Fault;
@@ -10,7 +10,10 @@ use types::Fault;
 const TWO: Arity = Arity::Exactly(2);
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator { name: "$cmp", shape: Shape::Plain(TWO, |values| order(values, |order| Bson::Int32(order as i32))) },
+    Operator {
+        name: "$cmp",
+        shape: Shape::Plain(TWO, |values| order(values, |order| Bson::Int32(order as i32))),
+    },
     Operator { name: "$eq", shape: Shape::Plain(TWO, |values| test(values, Ordering::is_eq)) },
     Operator { name: "$gt", shape: Shape::Plain(TWO, |values| test(values, Ordering::is_gt)) },
     Operator { name: "$gte", shape: Shape::Plain(TWO, |values| test(values, Ordering::is_ge)) },

@@ -35,7 +35,10 @@ impl FieldPath {
     /// For an empty component, a component that starts with `$`, or too many components.
     pub fn parse(dotted: &str) -> Result<FieldPath, Fault> {
         if dotted.is_empty() {
-            return Err(Fault::new(Code::Location(40352), "FieldPath cannot be constructed with empty string"));
+            return Err(Fault::new(
+                Code::Location(40352),
+                "FieldPath cannot be constructed with empty string",
+            ));
         }
         if dotted.ends_with('.') {
             return Err(Fault::new(Code::Location(40353), "FieldPath must not end with a '.'."));

@@ -1,20 +1,32 @@
 //! The accumulators as expressions: over the elements of one array, or over the operands.
 
+use super::Value;
 use super::operator::{Arity, Operator, Shape, required};
 use super::value::{Evaluated, from_raw, is_nullish, type_name};
-use super::Value;
 use crate::pipeline::accumulator::{self, State};
 use bson::Bson;
 use types::{Code, Fault};
 
 pub(super) const OPERATORS: &[Operator] = &[
     Operator { name: "$avg", shape: Shape::Plain(Arity::Any, |values| unary("$avg", values)) },
-    Operator { name: "$firstN", shape: Shape::Named(INPUT_AND_N, |named| bounded("$firstN", named.get(0), named.get(1))) },
-    Operator { name: "$lastN", shape: Shape::Named(INPUT_AND_N, |named| bounded("$lastN", named.get(0), named.get(1))) },
+    Operator {
+        name: "$firstN",
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$firstN", named.get(0), named.get(1))),
+    },
+    Operator {
+        name: "$lastN",
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$lastN", named.get(0), named.get(1))),
+    },
     Operator { name: "$max", shape: Shape::Plain(Arity::Any, |values| unary("$max", values)) },
-    Operator { name: "$maxN", shape: Shape::Named(INPUT_AND_N, |named| bounded("$maxN", named.get(0), named.get(1))) },
+    Operator {
+        name: "$maxN",
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$maxN", named.get(0), named.get(1))),
+    },
     Operator { name: "$min", shape: Shape::Plain(Arity::Any, |values| unary("$min", values)) },
-    Operator { name: "$minN", shape: Shape::Named(INPUT_AND_N, |named| bounded("$minN", named.get(0), named.get(1))) },
+    Operator {
+        name: "$minN",
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$minN", named.get(0), named.get(1))),
+    },
     Operator { name: "$stdDevPop", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevPop", values)) },
     Operator { name: "$stdDevSamp", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevSamp", values)) },
     Operator { name: "$sum", shape: Shape::Plain(Arity::Any, |values| unary("$sum", values)) },
@@ -23,14 +35,18 @@ pub(super) const OPERATORS: &[Operator] = &[
 const INPUT_AND_N: &[super::operator::Param] = &[required("input"), required("n")];
 
 fn unary(name: &str, values: &[Value]) -> Result<Value, Fault> {
-    let state = accumulator::unary(name).ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
+    let state =
+        accumulator::unary(name).ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
     match values {
         [Some(Bson::Array(elements))] => collect(state, elements),
         _ => collect(state, values.iter().flatten()),
     }
 }
 
-fn collect<'a>(mut state: Box<dyn State>, values: impl IntoIterator<Item = &'a Bson>) -> Result<Value, Fault> {
+fn collect<'a>(
+    mut state: Box<dyn State>,
+    values: impl IntoIterator<Item = &'a Bson>,
+) -> Result<Value, Fault> {
     for value in values {
         state.add(Evaluated::Owned(value.clone()))?;
     }

@@ -5,12 +5,14 @@
 mod arguments;
 mod arithmetic;
 mod array;
+mod array_each;
 mod boolean;
 mod comparison;
 mod conditional;
 mod convert;
 mod date;
 mod date_format;
+mod date_math;
 mod date_parts;
 mod env;
 mod field_path;
@@ -33,7 +35,6 @@ pub use value::{Evaluated, Value};
 pub use variable::Variables;
 
 pub(crate) use field_path::checked_field_name;
-pub(crate) use ordering::compare;
 pub(crate) use value::{element_name, from_raw, is_nullish, is_true, number, render, to_raw, type_name};
 
 use crate::context::ParseContext;
@@ -73,7 +74,10 @@ enum Node {
     /// `$$ROOT`, with nothing behind it.
     Root,
     /// A bound variable, and the path behind it.
-    Variable { slot: usize, path: Option<Arc<FieldPath>> },
+    Variable {
+        slot: usize,
+        path: Option<Arc<FieldPath>>,
+    },
     Object(Arc<[(String, Expr)]>),
     Array(Arc<[Expr]>),
     Call(Arc<Call>),
@@ -179,14 +183,6 @@ impl Expr {
     pub fn as_field(&self) -> Option<&FieldPath> {
         match &self.0 {
             Node::Field(path) => Some(path),
-            _ => None,
-        }
-    }
-
-    /// The computed fields if the expression is an object literal.
-    pub(crate) fn as_object(&self) -> Option<&[(String, Expr)]> {
-        match &self.0 {
-            Node::Object(fields) => Some(fields),
             _ => None,
         }
     }

@@ -34,7 +34,7 @@ fn parse_get_field(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseContext) -
         }
         other => vec![Expr::parse(other, scope, ctx)?, current(scope, ctx)?],
     };
-    Ok(fold::call(Call { name, function: Function::Plain(get_field), operands }))
+    Ok(fold::call(Call { function: Function::Plain(get_field), operands }))
 }
 
 fn is_operator(raw: RawBsonRef<'_>) -> bool {
@@ -51,7 +51,10 @@ fn current(scope: &Variables, ctx: &ParseContext) -> Result<Expr, Fault> {
 fn get_field(operands: &[Value]) -> Result<Value, Fault> {
     let [field, input] = operands else { return Ok(None) };
     let Some(Bson::String(field)) = field else {
-        return fail(3041704, format!("$getField requires 'field' to evaluate to type String, but got {}", type_name(field)));
+        return fail(
+            3041704,
+            format!("$getField requires 'field' to evaluate to type String, but got {}", type_name(field)),
+        );
     };
     match input {
         Some(Bson::Document(document)) => Ok(document.get(field).cloned()),
@@ -65,7 +68,7 @@ fn parse_set_field(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseContext) -
     let params = [required("field"), required("input"), required("value")];
     let (operands, _) = arguments::named("$setField", document, &params, scope, ctx)?;
     constant_field(&operands)?;
-    Ok(fold::call(Call { name: "$setField", function: Function::Plain(set_field), operands }))
+    Ok(fold::call(Call { function: Function::Plain(set_field), operands }))
 }
 
 fn parse_unset_field(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseContext) -> Result<Expr, Fault> {
@@ -74,7 +77,7 @@ fn parse_unset_field(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseContext)
     let (mut operands, _) = arguments::named("$unsetField", document, &params, scope, ctx)?;
     constant_field(&operands)?;
     operands.push(Expr::constant(None));
-    Ok(fold::call(Call { name: "$unsetField", function: Function::Plain(set_field), operands }))
+    Ok(fold::call(Call { function: Function::Plain(set_field), operands }))
 }
 
 fn constant_field(operands: &[Expr]) -> Result<(), Fault> {
@@ -91,7 +94,10 @@ fn set_field(operands: &[Value]) -> Result<Value, Fault> {
         if is_nullish(input) {
             return Ok(Some(Bson::Null));
         }
-        return fail(4161105, format!("$setField requires 'input' to evaluate to type Object, got {}", type_name(input)));
+        return fail(
+            4161105,
+            format!("$setField requires 'input' to evaluate to type Object, got {}", type_name(input)),
+        );
     };
     let mut document = document.clone();
     match value {
@@ -115,7 +121,11 @@ fn merge_objects(operands: &[Value]) -> Result<Value, Fault> {
         }
         other => fail(
             40400,
-            format!("$mergeObjects requires object inputs, but input {} is of type {}", render(other), type_name(other)),
+            format!(
+                "$mergeObjects requires object inputs, but input {} is of type {}",
+                render(other),
+                type_name(other)
+            ),
         ),
     };
     match operands {
@@ -130,7 +140,8 @@ fn merge_objects(operands: &[Value]) -> Result<Value, Fault> {
 fn object_to_array(operands: &[Value]) -> Result<Value, Fault> {
     match operands.first() {
         Some(Some(Bson::Document(document))) => {
-            let pairs = document.iter().map(|(name, value)| Bson::Document(bson::doc! { "k": name, "v": value }));
+            let pairs =
+                document.iter().map(|(name, value)| Bson::Document(bson::doc! { "k": name, "v": value }));
             Ok(Some(Bson::Array(pairs.collect())))
         }
         Some(value) if !is_nullish(value) => {

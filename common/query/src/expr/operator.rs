@@ -74,7 +74,6 @@ impl Named<'_> {
 /// A call of an operator's function.
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) name: &'static str,
     pub(super) function: Function,
     pub(super) operands: Vec<Expr>,
 }

@@ -66,16 +66,16 @@ fn operator(name: &str, raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseConte
     match operator.shape {
         Shape::Plain(arity, function) => {
             let operands = arguments::positional(name, raw, arity, scope, ctx)?;
-            Ok(fold::call(Call { name, function: Function::Plain(function), operands }))
+            Ok(fold::call(Call { function: Function::Plain(function), operands }))
         }
         Shape::Named(params, function) => {
             let document = arguments::object(name, raw, not_an_object(name))?;
             let (operands, given) = arguments::named(name, document, params, scope, ctx)?;
-            Ok(fold::call(Call { name, function: Function::Named(function, given), operands }))
+            Ok(fold::call(Call { function: Function::Named(function, given), operands }))
         }
         Shape::BareOrNamed(params, function) => {
             let (operands, given) = bare_or_named(name, raw, params, scope, ctx)?;
-            Ok(fold::call(Call { name, function: Function::Named(function, given), operands }))
+            Ok(fold::call(Call { function: Function::Named(function, given), operands }))
         }
         Shape::Special(parse) => parse(raw, scope, ctx),
         Shape::Unbuilt => Err(Fault::not_implemented(format!("expression {name}"))),

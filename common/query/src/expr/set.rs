@@ -1,8 +1,8 @@
 //! Arrays as sets: order and repetition do not count; equality is that of comparison.
 
+use super::Value;
 use super::operator::{Arity, Operator, Shape};
 use super::value::{is_nullish, type_name};
-use super::Value;
 use bson::Bson;
 use std::collections::HashSet;
 use types::{Code, Fault};
@@ -38,7 +38,11 @@ fn array<'a>(value: &'a Value, code: i32, what: &str) -> Result<&'a [Bson], Faul
     }
 }
 
-fn distinct<'a>(elements: impl IntoIterator<Item = &'a Bson>, seen: &mut HashSet<Vec<u8>>, out: &mut Vec<Bson>) {
+fn distinct<'a>(
+    elements: impl IntoIterator<Item = &'a Bson>,
+    seen: &mut HashSet<Vec<u8>>,
+    out: &mut Vec<Bson>,
+) {
     for element in elements {
         if seen.insert(key(element)) {
             out.push(element.clone());

@@ -14,8 +14,6 @@ pub(super) const OPERATORS: &[Operator] = &[
     unbuilt("$atan"),
     unbuilt("$atan2"),
     unbuilt("$atanh"),
-    unbuilt("$binarySize"),
-    unbuilt("$bsonSize"),
     unbuilt("$cos"),
     unbuilt("$cosh"),
     unbuilt("$degreesToRadians"),
@@ -29,7 +27,4 @@ pub(super) const OPERATORS: &[Operator] = &[
     unbuilt("$sinh"),
     unbuilt("$tan"),
     unbuilt("$tanh"),
-    unbuilt("$toHashedIndexKey"),
-    unbuilt("$tsIncrement"),
-    unbuilt("$tsSecond"),
 ];

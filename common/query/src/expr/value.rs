@@ -78,7 +78,8 @@ pub(crate) fn to_raw(value: &Bson) -> Result<RawBson, Fault> {
 
 /// The name of an element as BSON holds it.
 pub(crate) fn element_name(name: &str) -> Result<&bson::raw::CStr, Fault> {
-    name.try_into().map_err(|_| Fault::new(Code::Location(16411), "FieldPath field names may not contain '\\0'."))
+    name.try_into()
+        .map_err(|_| Fault::new(Code::Location(16411), "FieldPath field names may not contain '\\0'."))
 }
 
 /// The number that the value is.

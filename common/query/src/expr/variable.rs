@@ -84,7 +84,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Fault> {
     if name == "CURRENT" {
         return Ok(());
     }
-    if !(first.is_ascii_lowercase() || !first.is_ascii()) {
+    if first.is_ascii() && !first.is_ascii_lowercase() {
         return Err(Fault::new(
             Code::FailedToParse,
             format!("'{name}' starts with an invalid character for a user variable name"),
@@ -130,9 +130,11 @@ pub(super) fn reference(text: &str, scope: &Variables, ctx: &ParseContext) -> Re
         }
         "REMOVE" => None,
         "NOW" => Some(Bson::DateTime(DateTime::from_millis(ctx.now_millis))),
-        "CLUSTER_TIME" => Some(Bson::Timestamp(ctx.cluster_time.map(bson::Timestamp::from).ok_or_else(|| {
-            Fault::new(Code::Location(51144), "Builtin variable '$$CLUSTER_TIME' is not available")
-        })?)),
+        "CLUSTER_TIME" => {
+            Some(Bson::Timestamp(ctx.cluster_time.map(bson::Timestamp::from).ok_or_else(|| {
+                Fault::new(Code::Location(51144), "Builtin variable '$$CLUSTER_TIME' is not available")
+            })?))
+        }
         "SEARCH_META" | "USER_ROLES" | "JS_SCOPE" | "IS_MR" => {
             return Err(Fault::not_implemented(format!("variable $${name}")));
         }

@@ -45,7 +45,10 @@ pub(super) fn documents(stages: &RawArray) -> Result<Vec<&RawDocument>, Fault> {
         match element.map_err(invalid_bson)? {
             RawBsonRef::Document(stage) => out.push(stage),
             _ => {
-                return Err(Fault::new(Code::TypeMismatch, "Each element of the 'pipeline' array must be an object"));
+                return Err(Fault::new(
+                    Code::TypeMismatch,
+                    "Each element of the 'pipeline' array must be an object",
+                ));
             }
         }
         check_count(out.len())?;
@@ -69,7 +72,10 @@ pub(super) fn parse(stages: &[&RawDocument], parsing: &Parsing<'_>) -> Result<Pi
     for (index, raw) in stages.iter().enumerate() {
         let (name, value) = only_field(raw)?;
         let Some(spec) = registry::find(name) else {
-            return Err(Fault::new(Code::Location(40324), format!("Unrecognized pipeline stage name: '{name}'")));
+            return Err(Fault::new(
+                Code::Location(40324),
+                format!("Unrecognized pipeline stage name: '{name}'"),
+            ));
         };
         match spec.parser {
             Parser::Stage(parse) => {

@@ -2,8 +2,8 @@
 
 use super::source::SourceKind;
 use super::stage::{
-    Parsing, Stage, add_fields, bucket, count, facet, group, limit, match_, project, replace_root, sample, skip, sort,
-    sort_by_count, unset, unwind,
+    Parsing, Stage, add_fields, bucket, count, facet, group, limit, match_, project, replace_root, sample,
+    skip, sort, sort_by_count, unset, unwind,
 };
 use bson::{RawBsonRef, RawDocumentBuf};
 use types::Fault;

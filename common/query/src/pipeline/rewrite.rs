@@ -3,8 +3,8 @@
 use super::stage::{Planned, Stage};
 use super::{Pipeline, Prefix};
 
-/// Gives each `$sort` the `$limit` behind it, also across a `$skip`, and drops limits made useless.
-pub(super) fn fuse(stages: &mut Vec<Planned>) {
+/// Gives each `$sort` the `$limit` behind it, also across a `$skip`.
+pub(super) fn fuse(stages: &mut [Planned]) {
     for index in 0..stages.len() {
         let limit = wanted_behind(&stages[index + 1..]);
         if let Stage::Sort(sort) = &mut stages[index].stage {

@@ -44,7 +44,9 @@ impl Run {
         if self.inbox.is_empty() {
             // Hungry unless an earlier document still waits inside.
             self.pump()?;
-            if self.outbox.is_empty() && let Some(first) = self.stages.first_mut() {
+            if self.outbox.is_empty()
+                && let Some(first) = self.stages.first_mut()
+            {
                 if !first.exec.is_done() {
                     first.exec.push_ref(document)?;
                 }

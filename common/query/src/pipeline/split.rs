@@ -30,7 +30,8 @@ pub fn split(pipeline: &Pipeline) -> Result<Split, Fault> {
     {
         return Ok(Split { shard: Vec::new(), merge: None, router: pipeline.clone() });
     }
-    let mut shard: Vec<RawDocumentBuf> = pipeline.source.iter().map(|source| source.raw().to_owned()).collect();
+    let mut shard: Vec<RawDocumentBuf> =
+        pipeline.source.iter().map(|source| source.raw().to_owned()).collect();
     let place = pipeline.stages.iter().position(|planned| !is_local(&planned.stage));
     let (local, rest) = pipeline.stages.split_at(place.unwrap_or(pipeline.stages.len()));
     shard.extend(local.iter().map(|planned| planned.raw.clone()));

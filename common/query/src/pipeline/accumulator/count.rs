@@ -7,7 +7,11 @@ use bson::{Bson, RawBsonRef};
 use std::sync::Arc;
 use types::{Code, Fault};
 
-pub(super) fn parse(name: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<(Expr, Start), Fault> {
+pub(super) fn parse(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<(Expr, Start), Fault> {
     match raw {
         RawBsonRef::Document(document) if document.is_empty() => {
             Ok((Expr::constant(Some(Bson::Int32(1))), Arc::new(sum::start)))

@@ -13,7 +13,11 @@ pub(super) fn start(last: bool, n: usize) -> Box<dyn State> {
     Box::new(EdgeN { last, n, values: VecDeque::new() })
 }
 
-pub(super) fn parse(name: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<(Expr, Start), Fault> {
+pub(super) fn parse(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<(Expr, Start), Fault> {
     let (input, n) = input_and_n(name, raw, parsing)?;
     let last = name == "$lastN";
     Ok((input, Arc::new(move || start(last, n))))
@@ -32,7 +36,12 @@ pub(super) fn input_and_n(
         match field.as_str() {
             "input" => input = Some(Expr::parse(value, parsing.scope, parsing.ctx)?),
             "n" => n = Some(parse_n(name, value, parsing)?),
-            other => return Err(Fault::new(Code::Location(5787901), format!("Unknown argument for '{name}': {other}"))),
+            other => {
+                return Err(Fault::new(
+                    Code::Location(5787901),
+                    format!("Unknown argument for '{name}': {other}"),
+                ));
+            }
         }
     }
     match (input, n) {
@@ -43,8 +52,9 @@ pub(super) fn input_and_n(
 }
 
 pub(super) fn specification<'a>(name: &str, raw: RawBsonRef<'a>) -> Result<&'a RawDocument, Fault> {
-    raw.as_document()
-        .ok_or_else(|| Fault::new(Code::Location(5787801), format!("specification must be an object; found {name}: {raw:?}")))
+    raw.as_document().ok_or_else(|| {
+        Fault::new(Code::Location(5787801), format!("specification must be an object; found {name}: {raw:?}"))
+    })
 }
 
 /// The number of values to keep: a positive whole number that does not depend on documents.

@@ -12,7 +12,11 @@ pub(super) fn start(max: bool, n: usize) -> Box<dyn State> {
     Box::new(ExtremeN { max, n, values: Vec::new() })
 }
 
-pub(super) fn parse(name: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<(Expr, Start), Fault> {
+pub(super) fn parse(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<(Expr, Start), Fault> {
     let (input, n) = edge_n::input_and_n(name, raw, parsing)?;
     let max = name == "$maxN";
     Ok((input, Arc::new(move || start(max, n))))

@@ -66,11 +66,13 @@ pub(crate) struct Spec {
     parse: Parse,
 }
 
+type SpecialParse = fn(&'static str, RawBsonRef<'_>, &Parsing<'_>) -> Result<(Expr, Start), Fault>;
+
 #[derive(Clone, Copy)]
 enum Parse {
     /// One operand, collected by a state without settings.
     Unary(fn() -> Box<dyn State>),
-    Special(fn(&'static str, RawBsonRef<'_>, &Parsing<'_>) -> Result<(Expr, Start), Fault>),
+    Special(SpecialParse),
     /// MongoDB has it, we do not.
     Unbuilt,
 }
@@ -125,11 +127,17 @@ pub(crate) fn bounded(name: &str, n: usize) -> Option<Box<dyn State>> {
 /// Parses `{field: {$name: operand}}`, the part behind `field`.
 pub(super) fn parse(field: &str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Accumulator, Fault> {
     let Some(document) = raw.as_document() else {
-        return Err(Fault::new(Code::Location(40234), format!("The field '{field}' must be an accumulator object")));
+        return Err(Fault::new(
+            Code::Location(40234),
+            format!("The field '{field}' must be an accumulator object"),
+        ));
     };
     let mut elements = document.iter();
     let (Some(element), None) = (elements.next(), elements.next()) else {
-        return Err(Fault::new(Code::Location(40238), format!("The field '{field}' must specify one accumulator")));
+        return Err(Fault::new(
+            Code::Location(40238),
+            format!("The field '{field}' must specify one accumulator"),
+        ));
     };
     let (name, operand) = element.map_err(invalid_bson)?;
     let Some(spec) = find(name.as_str()) else {
@@ -138,7 +146,10 @@ pub(super) fn parse(field: &str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> 
     let (input, start) = match spec.parse {
         Parse::Unary(start) => {
             if matches!(operand, RawBsonRef::Array(_)) {
-                return Err(Fault::new(Code::Location(40237), format!("The {name} accumulator is a unary operator")));
+                return Err(Fault::new(
+                    Code::Location(40237),
+                    format!("The {name} accumulator is a unary operator"),
+                ));
             }
             let start: Start = Arc::new(start);
             (Expr::parse(operand, parsing.scope, parsing.ctx)?, start)

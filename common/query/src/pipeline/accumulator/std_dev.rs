@@ -36,7 +36,8 @@ impl State for StdDev {
 
     fn merge(&mut self, partial: RawBsonRef<'_>) -> Result<usize, Fault> {
         let parts = elements("$stdDevPop", partial)?;
-        let [RawBson::Int64(count), RawBson::Double(mean), RawBson::Double(squares)] = parts.as_slice() else {
+        let [RawBson::Int64(count), RawBson::Double(mean), RawBson::Double(squares)] = parts.as_slice()
+        else {
             return Err(malformed("$stdDevPop"));
         };
         if *count == 0 {

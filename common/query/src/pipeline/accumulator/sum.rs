@@ -80,7 +80,9 @@ impl Sum {
                 (_, Ok(wide)) => Number::Int64(wide),
                 _ => Number::Double(self.integers as f64),
             },
-            Widest::Int64 => i64::try_from(self.integers).map_or(Number::Double(self.integers as f64), Number::Int64),
+            Widest::Int64 => {
+                i64::try_from(self.integers).map_or(Number::Double(self.integers as f64), Number::Int64)
+            }
             Widest::Double => {
                 let mut whole = *self;
                 whole.add_double(self.integers as f64);

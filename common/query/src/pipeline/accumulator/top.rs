@@ -11,13 +11,21 @@ use bson::{Binary, Bson, RawArrayBuf, RawBson, RawBsonRef};
 use std::sync::Arc;
 use types::{Code, Fault};
 
-pub(super) fn parse_one(name: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<(Expr, Start), Fault> {
+pub(super) fn parse_one(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<(Expr, Start), Fault> {
     let (input, _) = parse(name, raw, parsing, false)?;
     let bottom = name == "$bottom";
     Ok((input, Arc::new(move || Box::new(Top { bottom, single: true, n: 1, kept: Vec::new() }))))
 }
 
-pub(super) fn parse_n(name: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<(Expr, Start), Fault> {
+pub(super) fn parse_n(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<(Expr, Start), Fault> {
     let (input, n) = parse(name, raw, parsing, true)?;
     let bottom = name == "$bottomN";
     Ok((input, Arc::new(move || Box::new(Top { bottom, single: false, n, kept: Vec::new() }))))
@@ -41,7 +49,12 @@ fn parse(
                 sort = Some(Sort::parse(pattern)?);
             }
             "n" if with_n => n = Some(edge_n::parse_n(name, value, parsing)?),
-            other => return Err(Fault::new(Code::Location(5788002), format!("Unknown argument to {name} '{other}'"))),
+            other => {
+                return Err(Fault::new(
+                    Code::Location(5788002),
+                    format!("Unknown argument to {name} '{other}'"),
+                ));
+            }
         }
     }
     let lacks = |what: &str, code| Fault::new(Code::Location(code), format!("Missing value for '{what}'"));

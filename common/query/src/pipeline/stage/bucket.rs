@@ -7,7 +7,10 @@ use bson::{Bson, RawArrayBuf, RawBsonRef, RawDocumentBuf, rawdoc};
 use types::{Code, Fault};
 use value::order;
 
-pub(in crate::pipeline) fn rewrite(raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Vec<RawDocumentBuf>, Fault> {
+pub(in crate::pipeline) fn rewrite(
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<Vec<RawDocumentBuf>, Fault> {
     let refuse = |code, message: &str| Err(Fault::new(Code::Location(code), message));
     let Some(spec) = raw.as_document() else {
         return refuse(40201, "Argument to $bucket stage must be an object");
@@ -19,15 +22,23 @@ pub(in crate::pipeline) fn rewrite(raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -
             ("groupBy", RawBsonRef::String(path)) if path.starts_with('$') => group_by = Some(value),
             ("groupBy", RawBsonRef::Document(_)) => group_by = Some(value),
             ("groupBy", _) => {
-                return refuse(40202, "The $bucket 'groupBy' field must be defined as a $-prefixed path or an expression");
+                return refuse(
+                    40202,
+                    "The $bucket 'groupBy' field must be defined as a $-prefixed path or an expression",
+                );
             }
             ("boundaries", RawBsonRef::Array(array)) => boundaries = Some(array),
-            ("boundaries", _) => return refuse(40200, "The $bucket 'boundaries' field must be an array of values"),
+            ("boundaries", _) => {
+                return refuse(40200, "The $bucket 'boundaries' field must be an array of values");
+            }
             ("default", value) => default = Some(constant(value, parsing, 40195)?),
             ("output", RawBsonRef::Document(document)) => output = Some(document),
             ("output", _) => return refuse(40196, "The $bucket 'output' field must be an object"),
             (other, _) => {
-                return Err(Fault::new(Code::Location(40197), format!("Unrecognized option to $bucket: {other}.")));
+                return Err(Fault::new(
+                    Code::Location(40197),
+                    format!("Unrecognized option to $bucket: {other}."),
+                ));
             }
         }
     }
@@ -59,7 +70,10 @@ fn constant(raw: RawBsonRef<'_>, parsing: &Parsing<'_>, code: i32) -> Result<Bso
         Some(_) => Ok(expr.eval(&Env::new(&RawDocumentBuf::new()))?.unwrap_or(Bson::Null)),
         None => Err(Fault::new(
             Code::Location(code),
-            format!("The $bucket 'boundaries' and 'default' must be constant values, but found: {}", from_raw(raw)?),
+            format!(
+                "The $bucket 'boundaries' and 'default' must be constant values, but found: {}",
+                from_raw(raw)?
+            ),
         )),
     }
 }
@@ -73,17 +87,26 @@ fn check(bounds: &[Bson], default: Option<&Bson>) -> Result<(), Fault> {
     for pair in bounds.windows(2) {
         let [low, high] = pair else { continue };
         if kind(low)? != kind(high)? {
-            return refuse(40193, "All values in the the 'boundaries' option to $bucket must have the same type.");
+            return refuse(
+                40193,
+                "All values in the the 'boundaries' option to $bucket must have the same type.",
+            );
         }
         if order::compare_bson(low, high).is_ge() {
-            return refuse(40194, "The 'boundaries' option to $bucket must be sorted, but elements are not in order");
+            return refuse(
+                40194,
+                "The 'boundaries' option to $bucket must be sorted, but elements are not in order",
+            );
         }
     }
     match default {
         Some(default)
             if order::compare_bson(default, first).is_ge() && order::compare_bson(default, last).is_lt() =>
         {
-            refuse(40199, "The $bucket 'default' field must be less than the lowest boundary or greater than or equal to the highest boundary.")
+            refuse(
+                40199,
+                "The $bucket 'default' field must be less than the lowest boundary or greater than or equal to the highest boundary.",
+            )
         }
         _ => Ok(()),
     }

@@ -10,9 +10,15 @@ pub(in crate::pipeline) struct Count {
     pub(in crate::pipeline) field: String,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let refuse = |code, message: &str| Err(Fault::new(Code::Location(code), message));
-    let Some(field) = raw.as_str() else { return refuse(40156, "the count field must be a non-empty string") };
+    let Some(field) = raw.as_str() else {
+        return refuse(40156, "the count field must be a non-empty string");
+    };
     if field.is_empty() {
         return refuse(40157, "the count field must be a non-empty string");
     }

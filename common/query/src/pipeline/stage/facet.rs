@@ -13,7 +13,11 @@ pub(in crate::pipeline) struct Facet {
     facets: Arc<[(String, Pipeline)]>,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let refuse = |code, message: String| Err(Fault::new(Code::Location(code), message));
     let Some(spec) = raw.as_document().filter(|spec| !spec.is_empty()) else {
         return refuse(40169, "the $facet specification must be a non-empty object".into());
@@ -76,10 +80,7 @@ impl Faceting {
 }
 
 fn exceeded(bytes_max: usize) -> Fault {
-    Fault::new(
-        Code::Location(4031700),
-        format!("document constructed by $facet exceeds {bytes_max} bytes"),
-    )
+    Fault::new(Code::Location(4031700), format!("document constructed by $facet exceeds {bytes_max} bytes"))
 }
 
 impl Exec for Faceting {

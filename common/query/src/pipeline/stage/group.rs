@@ -27,7 +27,11 @@ pub(in crate::pipeline) enum Part {
     Merge,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let Some(document) = raw.as_document() else {
         return Err(Fault::new(Code::Location(15947), "a group's fields must be specified in an object"));
     };
@@ -47,7 +51,8 @@ pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, parsing: 
             }
         }
     }
-    let key = key.ok_or_else(|| Fault::new(Code::Location(15955), "a group specification must include an _id"))?;
+    let key =
+        key.ok_or_else(|| Fault::new(Code::Location(15955), "a group specification must include an _id"))?;
     Ok(Stage::Group(Group { part, key, fields: fields.into() }))
 }
 
@@ -71,7 +76,15 @@ impl Group {
     }
 
     pub(super) fn start(&self, bytes_max: usize) -> impl Exec + use<> {
-        Grouping { group: self.clone(), places: HashMap::new(), groups: Vec::new(), key: Vec::new(), bytes: 0, bytes_max, drain: None }
+        Grouping {
+            group: self.clone(),
+            places: HashMap::new(),
+            groups: Vec::new(),
+            key: Vec::new(),
+            bytes: 0,
+            bytes_max,
+            drain: None,
+        }
     }
 }
 

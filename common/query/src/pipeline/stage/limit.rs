@@ -7,9 +7,16 @@ use types::{Code, Fault};
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pipeline) struct Limit(pub(in crate::pipeline) u64);
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let limit = integer::exact(raw).and_then(|limit| u64::try_from(limit).ok()).ok_or_else(|| {
-        Fault::new(Code::Location(5107201), format!("invalid argument to $limit stage: Expected a non-negative number in: $limit: {raw:?}"))
+        Fault::new(
+            Code::Location(5107201),
+            format!("invalid argument to $limit stage: Expected a non-negative number in: $limit: {raw:?}"),
+        )
     })?;
     if limit == 0 {
         return Err(Fault::new(Code::Location(15958), "the limit must be positive"));

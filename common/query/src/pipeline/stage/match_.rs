@@ -12,11 +12,18 @@ pub(in crate::pipeline) struct Match {
     matcher: Arc<Matcher>,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let Some(filter) = raw.as_document() else {
         return Err(Fault::new(Code::Location(15959), "the match filter must be an expression in an object"));
     };
-    Ok(Stage::Match(Match { filter: filter.to_owned(), matcher: Arc::new(Matcher::parse(filter, parsing.ctx)?) }))
+    Ok(Stage::Match(Match {
+        filter: filter.to_owned(),
+        matcher: Arc::new(Matcher::parse(filter, parsing.ctx)?),
+    }))
 }
 
 impl Match {

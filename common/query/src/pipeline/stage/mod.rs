@@ -49,7 +49,7 @@ pub(super) enum Stage {
     Limit(limit::Limit),
     Match(match_::Match),
     /// `$project`, `$addFields`, `$set`, `$unset`: each document by itself.
-    Reshape(project::Reshape),
+    Reshape(reshape::Reshape),
     ReplaceRoot(replace_root::ReplaceRoot),
     Sample(sample::Sample),
     Skip(skip::Skip),

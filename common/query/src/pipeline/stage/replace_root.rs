@@ -13,7 +13,11 @@ pub(in crate::pipeline) struct ReplaceRoot {
     label: &'static str,
 }
 
-pub(in crate::pipeline) fn parse(name: &'static str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    parsing: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let (raw, label) = if name == "$replaceWith" {
         (raw, "'replacement document'")
     } else {
@@ -40,7 +44,8 @@ fn new_root(raw: RawBsonRef<'_>) -> Result<RawBsonRef<'_>, Fault> {
         }
         new_root = Some(value);
     }
-    new_root.ok_or_else(|| Fault::new(Code::Location(40231), "no newRoot specified for the $replaceRoot stage"))
+    new_root
+        .ok_or_else(|| Fault::new(Code::Location(40231), "no newRoot specified for the $replaceRoot stage"))
 }
 
 impl ReplaceRoot {
@@ -63,7 +68,8 @@ impl Exec for Replacing {
         match self.stage.root.eval_ref(&Env::new(document))?.into_raw()? {
             Some(RawBson::Document(root)) => self.out = Some(root),
             other => {
-                let found: Value = other.map(|raw| crate::expr::from_raw(raw.as_raw_bson_ref())).transpose()?;
+                let found: Value =
+                    other.map(|raw| crate::expr::from_raw(raw.as_raw_bson_ref())).transpose()?;
                 return Err(Fault::new(
                     Code::Location(40228),
                     format!(

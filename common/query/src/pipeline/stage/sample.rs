@@ -11,7 +11,11 @@ pub(in crate::pipeline) struct Sample {
     size: u64,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let Some(spec) = raw.as_document() else {
         return Err(Fault::new(Code::Location(28745), "the $sample stage specification must be an object"));
     };
@@ -23,9 +27,15 @@ pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsi
         }
         let number = value::number::Number::from_raw(value)
             .ok_or_else(|| Fault::new(Code::Location(28746), "size argument to $sample must be a number"))?;
-        size = Some(integer::exact(value).or_else(|| number.to_i64_truncated()).and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).ok_or_else(
-            || Fault::new(Code::Location(28747), "size argument to $sample must be a positive integer"),
-        )?);
+        size = Some(
+            integer::exact(value)
+                .or_else(|| number.to_i64_truncated())
+                .and_then(|n| u64::try_from(n).ok())
+                .filter(|n| *n > 0)
+                .ok_or_else(|| {
+                    Fault::new(Code::Location(28747), "size argument to $sample must be a positive integer")
+                })?,
+        );
     }
     let size = size.ok_or_else(|| Fault::new(Code::Location(28749), "$sample stage must specify a size"))?;
     Ok(Stage::Sample(Sample { size }))

@@ -7,9 +7,16 @@ use types::{Code, Fault};
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pipeline) struct Skip(pub(in crate::pipeline) u64);
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let skip = integer::exact(raw).and_then(|skip| u64::try_from(skip).ok()).ok_or_else(|| {
-        Fault::new(Code::Location(5107200), format!("invalid argument to $skip stage: Expected a non-negative number in: $skip: {raw:?}"))
+        Fault::new(
+            Code::Location(5107200),
+            format!("invalid argument to $skip stage: Expected a non-negative number in: $skip: {raw:?}"),
+        )
     })?;
     Ok(Stage::Skip(Skip(skip)))
 }

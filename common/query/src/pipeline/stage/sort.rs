@@ -1,10 +1,8 @@
 //! `$sort`, with the `$limit` behind it: then only the first documents are kept.
 
 use super::{Exec, Parsing, Stage};
-use crate::sort::Sort;
+use crate::sort::{Sort, Sorted, Sorter};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use types::{Code, Fault};
 
@@ -12,11 +10,15 @@ use types::{Code, Fault};
 pub(in crate::pipeline) struct SortStage {
     pattern: RawDocumentBuf,
     sort: Arc<Sort>,
-    /// Set by the `$limit` that follows; that stage is gone then.
+    /// Set by the `$limit` that follows, which stays: no more documents than these are wanted.
     pub(in crate::pipeline) limit: Option<u64>,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let Some(pattern) = raw.as_document() else {
         return Err(Fault::new(Code::Location(15973), "the $sort key specification must be an object"));
     };
@@ -37,114 +39,45 @@ impl SortStage {
     }
 
     pub(super) fn start(&self, bytes_max: usize) -> impl Exec + use<> {
-        Sorting {
-            sort: Arc::clone(&self.sort),
-            limit: self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-            kept: BinaryHeap::new(),
-            arrived: 0,
-            bytes: 0,
-            bytes_max,
-            drain: None,
-        }
-    }
-}
-
-struct Item {
-    key: Vec<u8>,
-    /// Equal documents stay in the order they came in.
-    arrived: u64,
-    document: RawDocumentBuf,
-}
-
-impl Item {
-    fn bytes(&self) -> usize {
-        self.key.len() + self.document.as_bytes().len() + std::mem::size_of::<Item>()
-    }
-
-    fn order(&self) -> (&[u8], u64) {
-        (&self.key, self.arrived)
-    }
-}
-
-impl PartialEq for Item {
-    fn eq(&self, other: &Item) -> bool {
-        self.order() == other.order()
-    }
-}
-
-impl Eq for Item {}
-
-impl PartialOrd for Item {
-    fn partial_cmp(&self, other: &Item) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Item {
-    fn cmp(&self, other: &Item) -> Ordering {
-        self.order().cmp(&other.order())
+        let limit = self.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let sorter = Sorter::new(Sort::clone(&self.sort), limit, bytes_max);
+        Sorting { sort: Arc::clone(&self.sort), sorter: Some(sorter), sorted: None }
     }
 }
 
 struct Sorting {
     sort: Arc<Sort>,
-    limit: Option<usize>,
-    /// The last of the kept documents on top, where a limit lets it be thrown out.
-    kept: BinaryHeap<Item>,
-    arrived: u64,
-    bytes: usize,
-    bytes_max: usize,
-    drain: Option<std::vec::IntoIter<Item>>,
-}
-
-impl Sorting {
-    fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.kept.len() >= limit)
-    }
-
-    /// Whether a document with this key would be among the first.
-    fn wants(&self, key: &[u8]) -> bool {
-        !self.is_full() || self.kept.peek().is_some_and(|last| key < last.key.as_slice())
-    }
-
-    fn keep(&mut self, key: Vec<u8>, document: RawDocumentBuf) -> Result<(), Fault> {
-        if self.is_full() && let Some(last) = self.kept.pop() {
-            self.bytes -= last.bytes();
-        }
-        let item = Item { key, arrived: self.arrived, document };
-        self.arrived += 1;
-        self.bytes += item.bytes();
-        self.kept.push(item);
-        if self.bytes > self.bytes_max {
-            return Err(Fault::new(
-                Code::QueryExceededMemoryLimitNoDiskUseAllowed,
-                format!(
-                    "Sort exceeded memory limit of {} bytes, but did not opt in to external sorting.",
-                    self.bytes_max
-                ),
-            ));
-        }
-        Ok(())
-    }
+    /// Until the end of the input.
+    sorter: Option<Sorter<RawDocumentBuf>>,
+    sorted: Option<Sorted<RawDocumentBuf>>,
 }
 
 impl Exec for Sorting {
     fn push(&mut self, document: RawDocumentBuf) -> Result<(), Fault> {
         let key = self.sort.key(&document)?;
-        if self.wants(&key) { self.keep(key, document) } else { Ok(()) }
+        let bytes = document.as_bytes().len();
+        match &mut self.sorter {
+            Some(sorter) => sorter.push_keyed(key, document, bytes),
+            None => Ok(()),
+        }
     }
 
     fn push_ref(&mut self, document: &RawDocument) -> Result<(), Fault> {
         let key = self.sort.key(document)?;
-        if self.wants(&key) { self.keep(key, document.to_owned()) } else { Ok(()) }
+        match &mut self.sorter {
+            Some(sorter) if sorter.wants(&key) => {
+                sorter.push_keyed(key, document.to_owned(), document.as_bytes().len())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        self.drain = Some(std::mem::take(&mut self.kept).into_sorted_vec().into_iter());
+        self.sorted = self.sorter.take().map(Sorter::finish);
         Ok(())
     }
 
     fn next(&mut self) -> Result<Option<RawDocumentBuf>, Fault> {
-        Ok(self.drain.as_mut().and_then(Iterator::next).map(|item| item.document))
+        Ok(self.sorted.as_mut().and_then(Iterator::next))
     }
 }

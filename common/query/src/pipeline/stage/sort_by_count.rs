@@ -4,10 +4,17 @@ use super::Parsing;
 use bson::{RawBsonRef, RawDocumentBuf, rawdoc};
 use types::{Code, Fault};
 
-pub(in crate::pipeline) fn rewrite(raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Vec<RawDocumentBuf>, Fault> {
+pub(in crate::pipeline) fn rewrite(
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Vec<RawDocumentBuf>, Fault> {
     match raw {
         RawBsonRef::Document(document)
-            if document.iter_elements().next().and_then(Result::ok).is_some_and(|e| e.key().as_str().starts_with('$')) => {}
+            if document
+                .iter_elements()
+                .next()
+                .and_then(Result::ok)
+                .is_some_and(|e| e.key().as_str().starts_with('$')) => {}
         RawBsonRef::Document(_) => {
             return Err(Fault::new(
                 Code::Location(40147),

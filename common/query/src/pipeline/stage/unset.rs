@@ -1,16 +1,21 @@
 //! `$unset`: fields dropped.
 
-use super::project::{Reshape, join};
-use super::reshape::{Node, Policy, Tree};
+use super::reshape::Reshape;
 use super::{Parsing, Stage};
 use crate::context::invalid_bson;
+use crate::expr::FieldPath;
+use crate::projection::{Action, Kind, Tree};
 use bson::RawBsonRef;
 use types::{Code, Fault};
 
-pub(in crate::pipeline) fn parse(name: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
-    let mut tree = Tree::default();
+pub(in crate::pipeline) fn parse(
+    name: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
+    let mut tree = Tree::new(Kind::Exclusion);
     match raw {
-        RawBsonRef::String(field) => tree.insert(&join(&[], field)?, Node::Exclude)?,
+        RawBsonRef::String(field) => tree.add(FieldPath::parse(field)?.as_str(), Action::Exclude)?,
         RawBsonRef::Array(fields) => {
             for field in fields {
                 let RawBsonRef::String(field) = field.map_err(invalid_bson)? else {
@@ -19,10 +24,15 @@ pub(in crate::pipeline) fn parse(name: &'static str, raw: RawBsonRef<'_>, _: &Pa
                         "$unset specification must be a string or an array containing only string values",
                     ));
                 };
-                tree.insert(&join(&[], field)?, Node::Exclude)?;
+                tree.add(FieldPath::parse(field)?.as_str(), Action::Exclude)?;
             }
         }
-        _ => return Err(Fault::new(Code::Location(31002), "$unset specification must be a string or an array")),
+        _ => {
+            return Err(Fault::new(
+                Code::Location(31002),
+                "$unset specification must be a string or an array",
+            ));
+        }
     }
     if tree.is_empty() {
         return Err(Fault::new(
@@ -30,5 +40,5 @@ pub(in crate::pipeline) fn parse(name: &'static str, raw: RawBsonRef<'_>, _: &Pa
             "$unset specification must be a string or an array with at least one field",
         ));
     }
-    Ok(Stage::Reshape(Reshape::new(name, Policy::Exclude, tree)))
+    Ok(Stage::Reshape(Reshape::new(name, tree)))
 }

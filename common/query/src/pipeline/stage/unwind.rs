@@ -16,7 +16,11 @@ pub(in crate::pipeline) struct Unwind {
     preserve: bool,
 }
 
-pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsing<'_>) -> Result<Stage, Fault> {
+pub(in crate::pipeline) fn parse(
+    _: &'static str,
+    raw: RawBsonRef<'_>,
+    _: &Parsing<'_>,
+) -> Result<Stage, Fault> {
     let refuse = |code, message: String| Err(Fault::new(Code::Location(code), message));
     let (mut path, mut index, mut preserve) = (None, None, false);
     match raw {
@@ -27,20 +31,27 @@ pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsi
                 match (name.as_str(), value) {
                     ("path", RawBsonRef::String(text)) => path = Some(text),
                     ("path", other) => {
-                        return refuse(28808, format!("expected a string as the path for $unwind stage, got {other:?}"));
+                        return refuse(
+                            28808,
+                            format!("expected a string as the path for $unwind stage, got {other:?}"),
+                        );
                     }
                     ("preserveNullAndEmptyArrays", RawBsonRef::Boolean(value)) => preserve = value,
                     ("preserveNullAndEmptyArrays", other) => {
                         return refuse(
                             28809,
-                            format!("expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage, got {other:?}"),
+                            format!(
+                                "expected a boolean for the preserveNullAndEmptyArrays option to $unwind stage, got {other:?}"
+                            ),
                         );
                     }
                     ("includeArrayIndex", RawBsonRef::String(text)) if !text.is_empty() => {
                         if text.starts_with('$') {
                             return refuse(
                                 28822,
-                                format!("includeArrayIndex option to $unwind stage should not be prefixed with a '$': {text}"),
+                                format!(
+                                    "includeArrayIndex option to $unwind stage should not be prefixed with a '$': {text}"
+                                ),
                             );
                         }
                         index = Some(Arc::new(FieldPath::parse(text)?));
@@ -48,17 +59,23 @@ pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsi
                     ("includeArrayIndex", other) => {
                         return refuse(
                             28810,
-                            format!("expected a non-empty string for the includeArrayIndex  option to $unwind stage, got {other:?}"),
+                            format!(
+                                "expected a non-empty string for the includeArrayIndex  option to $unwind stage, got {other:?}"
+                            ),
                         );
                     }
-                    (other, _) => return refuse(28811, format!("unrecognized option to $unwind stage: {other}")),
+                    (other, _) => {
+                        return refuse(28811, format!("unrecognized option to $unwind stage: {other}"));
+                    }
                 }
             }
         }
         other => {
             return refuse(
                 15981,
-                format!("expected either a string or an object as specification for $unwind stage, got {other:?}"),
+                format!(
+                    "expected either a string or an object as specification for $unwind stage, got {other:?}"
+                ),
             );
         }
     }
@@ -71,7 +88,13 @@ pub(in crate::pipeline) fn parse(_: &'static str, raw: RawBsonRef<'_>, _: &Parsi
 
 impl Unwind {
     pub(super) fn start(&self) -> impl Exec + use<> {
-        Unwinding { unwind: self.clone(), document: RawDocumentBuf::new(), elements: Vec::new().into_iter(), next: 0, single: None }
+        Unwinding {
+            unwind: self.clone(),
+            document: RawDocumentBuf::new(),
+            elements: Vec::new().into_iter(),
+            next: 0,
+            single: None,
+        }
     }
 }
 
@@ -151,10 +174,15 @@ fn with_index(
     out.finish()
 }
 
-fn set(out: &mut Writer, document: Option<&RawDocument>, path: &[String], value: RawBsonRef<'_>) -> Result<(), Fault> {
+fn set(
+    out: &mut Writer,
+    document: Option<&RawDocument>,
+    path: &[String],
+    value: RawBsonRef<'_>,
+) -> Result<(), Fault> {
     let Some((first, rest)) = path.split_first() else { return Ok(()) };
     let mut found = false;
-    let mut write = |out: &mut Writer, inner: Option<&RawDocument>| -> Result<(), Fault> {
+    let write = |out: &mut Writer, inner: Option<&RawDocument>| -> Result<(), Fault> {
         if rest.is_empty() {
             out.append(first, value);
             return Ok(());
@@ -183,7 +211,9 @@ impl Exec for Unwinding {
         let index = self.unwind.index.as_deref();
         match target(&document, &self.unwind.path)? {
             Target::Absent if !self.unwind.preserve => {}
-            Target::Absent | Target::Other => self.single = Some(with_index(document, index, RawBsonRef::Null)?),
+            Target::Absent | Target::Other => {
+                self.single = Some(with_index(document, index, RawBsonRef::Null)?)
+            }
             Target::Array(elements) if elements.is_empty() => {
                 if self.unwind.preserve {
                     let mut out = Writer::with_capacity(document.as_bytes().len());
