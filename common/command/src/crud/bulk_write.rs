@@ -167,6 +167,7 @@ fn update(op: &SharedDoc) -> Result<BulkOperation, Fault> {
             "update" => ns = index(&field)?,
             "filter" => draft.filter = Some(field.document()?),
             "updateMods" => draft.update = Some(field.modification()?),
+            "constants" => draft.constants = Some(field.document()?),
             _ => draft.read(field)?,
         }
         Ok(())

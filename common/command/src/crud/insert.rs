@@ -99,6 +99,11 @@ mod tests {
                     14,
                     "BSON field 'insert.documents.1' is the wrong type 'int', expected type 'object'",
                 ),
+                (
+                    doc! {"insert": "c", "documents": vec![doc! {}; 100_002]},
+                    16,
+                    "Write batch sizes must be between 1 and 100000. Got 100002 operations.",
+                ),
                 (doc! {"insert": "c", "documents": [{}], "stmtIds": [1, 2]}, 16, ""),
                 (doc! {"insert": "c", "documents": [{}], "stmtId": 3, "stmtIds": [1]}, 72, ""),
                 (doc! {"insert": "", "documents": [{}]}, 73, ""),

@@ -103,18 +103,22 @@ impl UpdateStatement {
                 draft.update = Some(field.modification()?);
                 Ok(())
             }
+            "c" => {
+                draft.constants = Some(field.document()?);
+                Ok(())
+            }
             _ => draft.read(field),
         })?;
         draft.finish(raw, "update.updates.q", "update.updates.u")
     }
 }
 
-/// A statement while its fields come in; bulkWrite's update operations differ only in the names of two fields.
+/// A statement while its fields come in; bulkWrite's update operations differ only in the names of some fields.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     pub(crate) filter: Option<SharedDoc>,
     pub(crate) update: Option<Modification>,
-    constants: Option<SharedDoc>,
+    pub(crate) constants: Option<SharedDoc>,
     multi: bool,
     upsert: bool,
     array_filters: Option<Vec<SharedDoc>>,
@@ -125,7 +129,6 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn read(&mut self, field: Field<'_>) -> Result<(), Stop> {
         match field.name {
-            "c" | "constants" => self.constants = Some(field.document()?),
             "multi" => self.multi = field.flag()?,
             "upsert" => self.upsert = field.flag()?,
             "arrayFilters" => self.array_filters = Some(field.documents()?),

@@ -122,14 +122,7 @@ pub(crate) fn batch(
         (None, None) => return Err(field::missing(&format!("{command}.{name}"))),
     };
     if documents.is_empty() || documents.len() > limits::WRITE_BATCH_COUNT_MAX {
-        return Err(Fault::new(
-            Code::InvalidLength,
-            format!(
-                "Write batch sizes must be between 1 and {}. Got {} operations.",
-                limits::WRITE_BATCH_COUNT_MAX,
-                documents.len()
-            ),
-        ));
+        return Err(field::batch_size(documents.len()));
     }
     Ok(documents)
 }

@@ -3,7 +3,7 @@
 use super::type_name;
 use crate::options::{Hint, Modification};
 use bson::{RawBson, RawBsonRef};
-use types::{Code, Fault, Uuid};
+use types::{Code, Fault, Uuid, limits};
 use value::SharedDoc;
 
 /// Why reading a field ended early.
@@ -54,6 +54,10 @@ impl<'a> Field<'a> {
         let RawBsonRef::Array(array) = self.value else { return Err(self.wrong_type(&["array"])) };
         let mut documents = Vec::new();
         for (index, element) in array.into_iter().enumerate() {
+            if index > limits::WRITE_BATCH_COUNT_MAX {
+                // No list of a command is longer; five bytes of input would cost many times that here.
+                return Err(batch_size(array.into_iter().count()).into());
+            }
             match element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))? {
                 RawBsonRef::Document(doc) => documents.push(self.owner.share(doc)),
                 other => {
@@ -287,5 +291,16 @@ pub(crate) fn wrong_type(path: &str, value: RawBsonRef<'_>, expected: &[&str]) -
     Fault::new(
         Code::TypeMismatch,
         format!("BSON field '{path}' is the wrong type '{}', expected {expected}", type_name(value)),
+    )
+}
+
+/// Error 16 for a list of statements that is empty or too long.
+pub(crate) fn batch_size(count: usize) -> Fault {
+    Fault::new(
+        Code::InvalidLength,
+        format!(
+            "Write batch sizes must be between 1 and {}. Got {count} operations.",
+            limits::WRITE_BATCH_COUNT_MAX
+        ),
     )
 }

@@ -66,16 +66,12 @@ impl ArrayFilters {
     }
 
     /// Refuses filters that no path uses.
-    pub(super) fn check_used(&self, update: &RawDocument) -> Result<(), Fault> {
+    pub(super) fn check_used(&self) -> Result<(), Fault> {
         match self.filters.iter().find(|filter| !filter.used) {
             None => Ok(()),
             Some(filter) => Err(Fault::new(
                 Code::FailedToParse,
-                format!(
-                    "The array filter for identifier '{}' was not used in the update {}",
-                    filter.name,
-                    bson::Document::try_from(update).unwrap_or_default()
-                ),
+                format!("The array filter for identifier '{}' was not used in the update", filter.name),
             )),
         }
     }

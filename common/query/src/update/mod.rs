@@ -103,7 +103,7 @@ impl Update {
                 let mut parser = parse::Parser::new(&mut filters, ctx);
                 let root = parser.operators(doc)?;
                 let needs_position = parser.needs_position();
-                filters.check_used(doc)?;
+                filters.check_used()?;
                 Kind::Operators { root, filters, needs_position }
             }
         };

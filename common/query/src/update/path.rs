@@ -1,6 +1,6 @@
 //! The paths of an update: names, indexes, and the three ways to name array elements by what they hold.
 
-use types::{Code, Fault};
+use types::{Code, Fault, limits};
 
 /// A part of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +16,12 @@ pub(super) enum Part<'a> {
 /// Splits and checks a path.
 ///
 /// # Errors
-/// 56 for an empty path or part, 52 for a name with a dollar, 2 for `$` and `$[]` where they cannot stand.
+/// 15 for a path that is too deep, 56 for an empty path or part, 52 for a name with a dollar, 2 for `$` and `$[]` where they cannot stand.
 pub(super) fn parse(path: &str) -> Result<Vec<Part<'_>>, Fault> {
     if path.is_empty() {
         return Err(Fault::new(Code::EmptyFieldName, "An empty update path is not valid."));
     }
+    check_depth(path)?;
     let mut parts = Vec::with_capacity(4);
     let mut positional = 0;
     for (place, part) in path.split('.').enumerate() {
@@ -55,6 +56,20 @@ pub(super) fn parse(path: &str) -> Result<Vec<Part<'_>>, Fault> {
         )));
     }
     Ok(parts)
+}
+
+/// Refuses a path into more levels than a document can have; what walks a path may then recurse.
+///
+/// # Errors
+/// `Overflow` (15).
+pub(super) fn check_depth(path: &str) -> Result<(), Fault> {
+    if path.bytes().filter(|byte| *byte == b'.').count() >= limits::BSON_DEPTH_MAX {
+        return Err(Fault::new(
+            Code::Overflow,
+            format!("A path of an update exceeds the maximum nesting depth of {}", limits::BSON_DEPTH_MAX),
+        ));
+    }
+    Ok(())
 }
 
 fn refuse_first(part: &Part<'_>, path: &str) -> Result<(), Fault> {

@@ -310,6 +310,15 @@ fn bad_updates_are_refused() {
     check_fault(doc! {"$currentDate": {"b": "now"}}, a(), 2);
     check_fault(doc! {"$currentDate": {"b": {"$type": "year"}}}, a(), 2);
     check_fault(doc! {"b": 1, "$set": {"a": 1}}, a(), 52);
+    check_fault(doc! {"$set": {"a.".repeat(200) + "a": 1}}, a(), 15);
+    check_fault(doc! {"$set": {"a.".repeat(1_000_000) + "a": 1}}, a(), 15);
+    check_fault_with(
+        doc! {"$set": {"b.c": 1}},
+        &[],
+        doc! {"b": "x".repeat(1000)},
+        28,
+        "in element {b: <string>}",
+    );
     let big = "x".repeat(16 * 1024 * 1024);
     check_fault(doc! {"$set": {"b": big}}, a(), 10334);
 }
@@ -371,6 +380,7 @@ fn upserts_start_from_the_filter() {
         (doc! {"_id": 5}, doc! {"$set": {"_id": 6}}, 66),
         (doc! {"_id": 5}, doc! {"_id": 6}, 66),
         (doc! {"_id.a": 5}, doc! {"b": 6}, 111),
+        (doc! {"x.".repeat(1_000_000) + "x": 5}, doc! {"$set": {"b": 6}}, 15),
     ];
     for (filter, update, code) in refused {
         assert_eq!(

@@ -1,5 +1,6 @@
 //! What a filter says about the document that an upsert makes.
 
+use super::path::check_depth;
 use super::tree::compare_names;
 use crate::matcher::Matcher;
 use crate::raw::Writer;
@@ -60,6 +61,7 @@ enum Place<'a> {
 
 impl<'a> Level<'a> {
     fn insert(&mut self, path: &'a str, value: &'a RawBson) -> Result<(), Fault> {
+        check_depth(path)?;
         let mut level = self;
         let mut rest = path;
         loop {

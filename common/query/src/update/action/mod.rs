@@ -172,12 +172,17 @@ fn put_value(name: &str, existing: Option<&Field<'_>>, new: RawBsonRef<'_>, writ
     !existing.is_some_and(|old| old.kind() == new.element_type() && old.value_bytes() == bytes)
 }
 
-/// A value in a message.
+/// Bytes of a value that a message shows.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// A value in a message; one that is long, by its type only.
 pub(super) fn show(field: &Field<'_>) -> String {
-    match field.value().map(Bson::try_from) {
-        Ok(Ok(value)) => value.to_string(),
-        _ => format!("<{}>", kind_name(field.kind())),
+    if field.value_bytes().len() <= SHOWN_BYTES_MAX
+        && let Ok(Ok(value)) = field.value().map(Bson::try_from)
+    {
+        return value.to_string();
     }
+    format!("<{}>", kind_name(field.kind()))
 }
 
 /// `{_id: …}` of the document, in a message.
