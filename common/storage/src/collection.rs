@@ -142,6 +142,14 @@ impl Index {
         Ok(next)
     }
 
+    /// The encoded keys that a document yields in this index, each once: what its entries must be.
+    ///
+    /// # Errors
+    /// [`Error::Unindexable`] for a document that the index cannot hold.
+    pub fn keys(&self, doc: &RawDocument) -> Result<Vec<Vec<u8>>, Error> {
+        crate::index::keys(&self.pattern, self.sparse, doc).map(|keys| keys.keys)
+    }
+
     /// Whether this is the index on `_id`, which is the order of the records.
     pub fn is_id(&self) -> bool {
         self.pattern.is_id()

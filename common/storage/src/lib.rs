@@ -22,6 +22,9 @@ mod recovery;
 mod scan;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
+mod validate;
 mod versions;
 
 pub use batch::{Batch, CommitMeta, SessionMeta};
@@ -36,3 +39,4 @@ pub use options::{Clock, EngineKind, Options};
 pub use scan::{Direction, IndexScan, RecordScan};
 pub use snapshot::Snapshot;
 pub use store::{Store, StoreStats};
+pub use validate::Validation;

@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use bson::{RawBson, RawBsonRef, RawDocument};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -78,7 +78,11 @@ pub(crate) fn recover(options: Options, control: Control, base: Arc<dyn Engine>)
         millis = start.elapsed().as_millis() as u64,
         "storage recovered"
     );
-    let Replay { versions, counts, catalog, next_ident, .. } = replay;
+    let mut catalog = Catalog::default();
+    for collection in replay.collections.into_values() {
+        catalog.put(collection);
+    }
+    let Replay { versions, counts, next_ident, .. } = replay;
     let pins = Arc::new(Registry::default());
     pins.set_committed(last);
     // The base may be ahead of the checkpoint, up to anything that was synced.
@@ -136,7 +140,9 @@ struct Replay {
     counts: Counts,
     /// Times of the counts in the base: changes up to there are in them.
     counted: HashMap<Ident, Timestamp>,
-    catalog: Catalog,
+    /// By ident and UUID, not by name: where the base is ahead, two lives of one name are known at once.
+    collections: BTreeMap<Ident, Arc<Collection>>,
+    by_uuid: HashMap<Uuid, Ident>,
     next_ident: Ident,
     replayed: u64,
 }
@@ -148,7 +154,8 @@ impl Replay {
             versions: Versions::default(),
             counts: Counts::default(),
             counted: HashMap::new(),
-            catalog: Catalog::default(),
+            collections: BTreeMap::new(),
+            by_uuid: HashMap::new(),
             next_ident: FIRST_IDENT,
             replayed: 0,
             base: base.clone(),
@@ -183,9 +190,11 @@ impl Replay {
             Some(bytes) => {
                 let doc = RawDocument::from_bytes(bytes)
                     .map_err(|error| Error::Damaged(format!("catalogue record {ident}: {error}")))?;
-                self.catalog.put(Arc::new(Collection::from_document(ident, doc)?));
+                let collection = Collection::from_document(ident, doc)?;
+                self.by_uuid.insert(collection.uuid, ident);
+                self.collections.insert(ident, Arc::new(collection));
             }
-            None => self.catalog.remove(ident),
+            None => drop(self.collections.remove(&ident)),
         }
         Ok(())
     }
@@ -245,7 +254,10 @@ impl Replay {
             "i" | "u" | "d" => {
                 let uuid = entry.get("ui").ok().flatten().and_then(Uuid::from_bson).ok_or_else(|| bad("ui"))?;
                 // A collection that is gone is dropped later in the log, or was before the base was written.
-                let Some(collection) = self.catalog.by_uuid(uuid).cloned() else { return Ok(()) };
+                let ident = self.by_uuid.get(&uuid);
+                let Some(collection) = ident.and_then(|ident| self.collections.get(ident)).cloned() else {
+                    return Ok(());
+                };
                 let o = o()?;
                 self.change(&collection, o, op != "d", at)
             }

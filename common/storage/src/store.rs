@@ -129,12 +129,20 @@ impl Store {
     /// # Errors
     /// [`Error::Locked`], [`Error::Format`], [`Error::Corrupt`] with file and offset, or a failure of the disk.
     pub fn open(options: Options) -> Result<Store, Error> {
+        Store::open_on(options, base::open)
+    }
+
+    /// As [`Store::open`], on a base that the caller makes.
+    pub(crate) fn open_on(
+        options: Options,
+        base: impl FnOnce(&Options, &Path) -> Result<Arc<dyn Engine>, Error>,
+    ) -> Result<Store, Error> {
         let dir = options.dir.clone();
         fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
         let lock = lock(&dir)?;
         let control = Control::open(&dir)?;
         recovery::check_engine(&control, options.engine)?;
-        let base = base::open(&options, &dir.join("base"))?;
+        let base = base(&options, &dir.join("base"))?;
         let shared = recovery::recover(options, control, base)?;
         let threads = start_threads(&shared).map_err(Error::io(&dir))?;
         let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
