@@ -9,6 +9,8 @@ mod operand;
 mod parse;
 mod path;
 mod pipeline;
+#[cfg(test)]
+mod properties;
 mod replace;
 #[cfg(test)]
 mod tests;
