@@ -2,28 +2,35 @@
 //! Invariant: bytes copied through here stay what they were, also strings that are not UTF-8 and odd NaNs.
 
 use crate::context::invalid_bson;
-use bson::raw::RawElement;
-use bson::spec::ElementType;
-use bson::{Bson, RawArray, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::oid::ObjectId;
+use bson::spec::{BinarySubtype, ElementType};
+use bson::{
+    Bson, DateTime, Decimal128, RawArray, RawBinaryRef, RawBson, RawBsonRef, RawDocument, RawDocumentBuf,
+    Timestamp,
+};
 use types::{Code, Fault};
 
-/// One element of a document or array: its name, its type and its bytes.
-#[derive(Clone)]
+/// One element of a document or array: its name, its type and its bytes. Nothing is decoded before it is asked for.
+#[derive(Clone, Copy)]
 pub struct Field<'a> {
-    element: RawElement<'a>,
-    /// Type byte, name with its NUL, value.
-    bytes: &'a [u8],
+    parent: &'a RawDocument,
+    name: &'a str,
+    kind: ElementType,
+    /// Where the type byte, the value and the next element are in `parent`.
+    start: usize,
+    value: usize,
+    end: usize,
 }
 
 impl<'a> Field<'a> {
     /// The name; an index written in decimal if the container is an array.
     pub fn name(&self) -> &'a str {
-        self.element.key().as_str()
+        self.name
     }
 
     /// The type of the value.
     pub fn kind(&self) -> ElementType {
-        self.element.element_type()
+        self.kind
     }
 
     /// The value, borrowed.
@@ -31,91 +38,222 @@ impl<'a> Field<'a> {
     /// # Errors
     /// InvalidBSON if the bytes are no such value, such as a string that is not UTF-8.
     pub fn value(&self) -> Result<RawBsonRef<'a>, Fault> {
-        self.element.value().map_err(invalid_bson)
+        let bytes = self.value_bytes();
+        Ok(match self.kind {
+            ElementType::Int32 => RawBsonRef::Int32(i32::from_le_bytes(fixed(bytes)?)),
+            ElementType::Int64 => RawBsonRef::Int64(i64::from_le_bytes(fixed(bytes)?)),
+            ElementType::Double => RawBsonRef::Double(f64::from_le_bytes(fixed(bytes)?)),
+            ElementType::String => {
+                let text = bytes.get(4..bytes.len() - 1).unwrap_or_default();
+                RawBsonRef::String(std::str::from_utf8(text).map_err(|_| broken("a string is not UTF-8"))?)
+            }
+            ElementType::ObjectId => RawBsonRef::ObjectId(ObjectId::from_bytes(fixed(bytes)?)),
+            ElementType::DateTime => {
+                RawBsonRef::DateTime(DateTime::from_millis(i64::from_le_bytes(fixed(bytes)?)))
+            }
+            ElementType::EmbeddedDocument => RawBsonRef::Document(container(bytes)?),
+            ElementType::Null => RawBsonRef::Null,
+            ElementType::Boolean if matches!(bytes, [0 | 1]) => RawBsonRef::Boolean(bytes == [1]),
+            ElementType::Decimal128 => RawBsonRef::Decimal128(Decimal128::from_bytes(fixed(bytes)?)),
+            ElementType::Timestamp => {
+                let both = u64::from_le_bytes(fixed(bytes)?);
+                RawBsonRef::Timestamp(Timestamp { time: (both >> 32) as u32, increment: both as u32 })
+            }
+            ElementType::Binary => match BinarySubtype::from(bytes.get(4).copied().unwrap_or_default()) {
+                // It has a second length inside.
+                BinarySubtype::BinaryOld => self.decoded()?,
+                subtype => {
+                    RawBsonRef::Binary(RawBinaryRef { subtype, bytes: bytes.get(5..).unwrap_or_default() })
+                }
+            },
+            _ => self.decoded()?,
+        })
+    }
+
+    /// The value as the driver's crate reads it; it alone can make the rarer views.
+    fn decoded(&self) -> Result<RawBsonRef<'a>, Fault> {
+        let mut start = 4;
+        for element in self.parent.iter_elements() {
+            let element = element.map_err(invalid_bson)?;
+            if start == self.start {
+                return element.value().map_err(invalid_bson);
+            }
+            start += 1 + element.key().len() + 1 + element.size();
+        }
+        Err(broken("an element is not where it was"))
     }
 
     /// Type byte, name and value: what [`Writer::copy`] takes.
     pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
+        self.parent.as_bytes().get(self.start..self.end).unwrap_or_default()
     }
 
     /// The bytes of the value alone.
     pub fn value_bytes(&self) -> &'a [u8] {
-        &self.bytes[self.bytes.len() - self.element.size()..]
+        self.parent.as_bytes().get(self.value..self.end).unwrap_or_default()
     }
 
     /// The embedded document, if the value is one.
+    ///
+    /// # Errors
+    /// InvalidBSON if its frame is broken.
     pub fn document(&self) -> Result<Option<&'a RawDocument>, Fault> {
-        match self.kind() {
+        match self.kind {
             ElementType::EmbeddedDocument => container(self.value_bytes()).map(Some),
             _ => Ok(None),
         }
     }
 
     /// The array as a document whose names are indexes, if the value is an array.
+    ///
+    /// # Errors
+    /// InvalidBSON if its frame is broken.
     pub fn array(&self) -> Result<Option<&'a RawDocument>, Fault> {
-        match self.kind() {
+        match self.kind {
             ElementType::Array => container(self.value_bytes()).map(Some),
             _ => Ok(None),
         }
     }
 }
 
+impl std::fmt::Debug for Field<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}: {:?}", self.name, self.kind)
+    }
+}
+
 /// The elements of a document in order.
+#[derive(Clone)]
 pub struct Fields<'a> {
     doc: &'a RawDocument,
-    inner: bson::raw::RawIter<'a>,
-    offset: usize,
+    /// Where the next element starts; past the end after an error.
+    at: usize,
 }
 
 /// Walks the elements of `doc` without looking into their values.
 pub fn fields(doc: &RawDocument) -> Fields<'_> {
-    Fields { doc, inner: doc.iter_elements(), offset: 4 }
+    Fields { doc, at: 4 }
 }
 
 /// Walks the elements of an array.
+///
+/// # Errors
+/// InvalidBSON if its frame is broken.
 pub fn elements(array: &RawArray) -> Result<Fields<'_>, Fault> {
     Ok(fields(array_document(array)?))
 }
 
 /// An array as the document that it is in bytes.
+///
+/// # Errors
+/// InvalidBSON if its frame is broken.
 pub fn array_document(array: &RawArray) -> Result<&RawDocument, Fault> {
     container(array.as_bytes())
-}
-
-fn container(bytes: &[u8]) -> Result<&RawDocument, Fault> {
-    RawDocument::from_bytes(bytes).map_err(invalid_bson)
 }
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let element = match self.inner.next()? {
-            Ok(element) => element,
-            Err(error) => return Some(Err(invalid_bson(error))),
+        let found = match Place::at(self.doc.as_bytes(), self.at) {
+            Ok(place) => place?.field(self.doc),
+            Err(fault) => Err(fault),
         };
-        let start = self.offset;
-        let end = start + 1 + element.key().len() + 1 + element.size();
-        self.offset = end;
-        match self.doc.as_bytes().get(start..end) {
-            Some(bytes) => Some(Ok(Field { element, bytes })),
-            None => {
-                Some(Err(Fault::new(Code::InvalidBSON, "invalid BSON: element reaches past its document")))
-            }
-        }
+        self.at = found.as_ref().map_or(usize::MAX, |field| field.end);
+        Some(found)
     }
 }
 
 /// The first element called `name`.
+///
+/// # Errors
+/// InvalidBSON if the bytes before it are broken.
 pub fn find<'a>(doc: &'a RawDocument, name: &str) -> Result<Option<Field<'a>>, Fault> {
-    for field in fields(doc) {
-        let field = field?;
-        if field.name() == name {
-            return Ok(Some(field));
+    let bytes = doc.as_bytes();
+    let mut at = 4;
+    while let Some(place) = Place::at(bytes, at)? {
+        if bytes.get(place.start + 1..place.value - 1) == Some(name.as_bytes()) {
+            return place.field(doc).map(Some);
         }
+        at = place.end;
     }
     Ok(None)
+}
+
+/// Where an element lies in the bytes of its document.
+struct Place {
+    start: usize,
+    value: usize,
+    end: usize,
+    kind: ElementType,
+}
+
+impl Place {
+    /// The element at an offset; `None` at the end of the document. Everything is within the document.
+    fn at(bytes: &[u8], start: usize) -> Result<Option<Place>, Fault> {
+        let last = bytes.len().saturating_sub(1);
+        if start >= last {
+            return Ok(None);
+        }
+        let kind = ElementType::from(bytes[start]).ok_or_else(|| broken("an element has an unknown type"))?;
+        let value = start + 1 + cstring(bytes, start + 1)?;
+        let size = match kind {
+            ElementType::Int32 => 4,
+            ElementType::Int64 | ElementType::Double | ElementType::DateTime | ElementType::Timestamp => 8,
+            ElementType::ObjectId => 12,
+            ElementType::Boolean => 1,
+            ElementType::Decimal128 => 16,
+            ElementType::Null | ElementType::Undefined | ElementType::MinKey | ElementType::MaxKey => 0,
+            ElementType::String | ElementType::JavaScriptCode | ElementType::Symbol => {
+                4 + length(bytes, value, 1)?
+            }
+            ElementType::EmbeddedDocument | ElementType::Array => length(bytes, value, 5)?,
+            ElementType::Binary => 5 + length(bytes, value, 0)?,
+            ElementType::DbPointer => 16 + length(bytes, value, 1)?,
+            ElementType::JavaScriptCodeWithScope => length(bytes, value, 14)?,
+            ElementType::RegularExpression => {
+                let pattern = cstring(bytes, value)?;
+                pattern + cstring(bytes, value + pattern)?
+            }
+        };
+        let end = value + size;
+        if end > last {
+            return Err(broken("an element reaches past its document"));
+        }
+        Ok(Some(Place { start, value, end, kind }))
+    }
+
+    fn field(self, parent: &RawDocument) -> Result<Field<'_>, Fault> {
+        let name = parent.as_bytes().get(self.start + 1..self.value - 1).unwrap_or_default();
+        let name = std::str::from_utf8(name).map_err(|_| broken("a field name is not UTF-8"))?;
+        let Place { start, value, end, kind } = self;
+        Ok(Field { parent, name, kind, start, value, end })
+    }
+}
+
+/// Bytes up to and including the next NUL.
+fn cstring(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter().position(|byte| *byte == 0).map(|end| end + 1).ok_or_else(|| broken("a name does not end"))
+}
+
+/// A length prefix of at least `least`. At most 2^31, so sums with offsets do not overflow.
+fn length(bytes: &[u8], at: usize, least: usize) -> Result<usize, Fault> {
+    let prefix = bytes.get(at..at + 4).and_then(|prefix| prefix.try_into().ok()).map(i32::from_le_bytes);
+    let length = prefix.and_then(|length| usize::try_from(length).ok()).filter(|length| *length >= least);
+    length.ok_or_else(|| broken("a length is wrong"))
+}
+
+fn fixed<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Fault> {
+    bytes.try_into().map_err(|_| broken("a value has the wrong size"))
+}
+
+fn container(bytes: &[u8]) -> Result<&RawDocument, Fault> {
+    RawDocument::from_bytes(bytes).map_err(invalid_bson)
+}
+
+fn broken(what: &str) -> Fault {
+    Fault::new(Code::InvalidBSON, format!("invalid BSON: {what}"))
 }
 
 /// Builds a document, nested documents and arrays included, in one buffer.
@@ -307,7 +445,7 @@ pub fn write_value(out: &mut Vec<u8>, value: RawBsonRef<'_>) {
         }
         RawBsonRef::Binary(value) => {
             // The old subtype repeats its length inside.
-            let old = value.subtype == bson::spec::BinarySubtype::BinaryOld;
+            let old = value.subtype == BinarySubtype::BinaryOld;
             let length = i32::try_from(value.bytes.len()).unwrap_or(i32::MAX);
             out.extend_from_slice(&(if old { length.saturating_add(4) } else { length }).to_le_bytes());
             out.push(value.subtype.into());
@@ -358,8 +496,9 @@ mod tests {
     fn copies_and_appends_are_the_same_bytes() {
         let doc = sample();
         let (mut copied, mut appended, mut owned) = (Writer::new(), Writer::new(), Writer::new());
-        for field in fields(&doc) {
+        for (field, (name, value)) in fields(&doc).zip(doc.iter().map(Result::unwrap)) {
             let field = field.unwrap();
+            assert_eq!((field.name(), field.value().unwrap()), (name.as_str(), value));
             copied.copy(&field);
             owned.append_bson(field.name(), &Bson::try_from(field.value().unwrap()).unwrap()).unwrap();
             appended.append(field.name(), field.value().unwrap());
@@ -380,6 +519,23 @@ mod tests {
             writer.copy(&field);
         }
         assert_eq!(writer.finish().unwrap().as_bytes(), doc.as_bytes());
+    }
+
+    #[test]
+    fn broken_bytes_are_refused() {
+        let whole = sample().into_bytes();
+        for at in 4..whole.len() {
+            for byte in [0, 1, 0x7e, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = byte;
+                let Ok(doc) = RawDocumentBuf::from_bytes(bytes) else { continue };
+                // Neither panics nor goes on for ever.
+                for field in fields(&doc).flatten() {
+                    let _ = (field.value().is_ok(), field.document().is_ok(), field.array().is_ok());
+                }
+                assert!(find(&doc, "nope").map_or(true, |found| found.is_none()));
+            }
+        }
     }
 
     #[test]
