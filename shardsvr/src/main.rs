@@ -1,1 +1,33 @@
-fn main() {}
+//! The shard's program: options, telemetry, node, a clean stop.
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+use clap::Parser;
+use shardsvr::config::Config;
+use shardsvr::node::Node;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shardsvr: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::parse_from(runtime::config::arguments(std::env::args_os())?);
+    config.member.common.check()?;
+    config.member.common.write_pid_file()?;
+    runtime::executor::build()?.block_on(async {
+        let telemetry = runtime::telemetry::init(&config.member.common.telemetry("shardsvr"))?;
+        let node = Node::start(&config, telemetry.recent()).await?;
+        runtime::shutdown::requested(&node.member.tasks.token()).await?;
+        node.member.stop().await?;
+        telemetry.stop();
+        Ok(())
+    })
+}

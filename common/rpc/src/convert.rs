@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use command::{Request, Routing, Sequence};
 use proto::cluster as pb;
+use sharding::documents::{CollectionEntry, chunk_from_document};
+use sharding::{ChunkMap, CollectionRouting, DatabaseRouting};
 use types::{
     Code, DatabaseVersion, Fault, Generation, Label, Namespace, ShardId, ShardVersion, StaleRoute, Timestamp,
     Uuid,
@@ -219,6 +221,39 @@ fn root_cause(status: &tonic::Status) -> String {
         source = error.source();
     }
     text
+}
+
+/// What the config server says of a namespace.
+#[derive(Debug, Clone, Default)]
+pub struct NamespaceRouting {
+    /// `None` if there is no such database.
+    pub database: Option<DatabaseRouting>,
+    /// `None` if the collection is not sharded.
+    pub collection: Option<CollectionRouting>,
+}
+
+/// Reads the config server's documents of a namespace.
+///
+/// # Errors
+/// `ProtocolError` for bytes that are no documents, and what the documents lack.
+pub fn routing_reply(reply: &pb::RoutingReply) -> Result<NamespaceRouting, Fault> {
+    let owned = |bytes: &Bytes, what: &str| -> Result<bson::Document, Fault> {
+        bson::Document::try_from(&*document(bytes.clone(), what)?).map_err(|_| malformed(what))
+    };
+    if reply.database.is_empty() {
+        return Ok(NamespaceRouting::default());
+    }
+    let database = Some(DatabaseRouting::from_document(&owned(&reply.database, "database")?)?);
+    if reply.collection.is_empty() {
+        return Ok(NamespaceRouting { database, collection: None });
+    }
+    let entry = CollectionEntry::from_document(&owned(&reply.collection, "collection")?)?;
+    let chunks = reply.chunks.iter().map(|chunk| {
+        let (_, chunk) = chunk_from_document(&entry.key, &owned(chunk, "chunk")?)?;
+        Ok(chunk)
+    });
+    let chunks = ChunkMap::new(&entry.key, chunks.collect::<Result<Vec<_>, Fault>>()?)?;
+    Ok(NamespaceRouting { database, collection: Some(entry.routing(chunks)) })
 }
 
 #[cfg(test)]

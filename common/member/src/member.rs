@@ -1,0 +1,130 @@
+//! The parts of a member, built bottom-up and stopped top-down.
+
+use crate::config::MemberConfig;
+use crate::metrics;
+use engine::Engine;
+use frontend::{Front, FrontOptions};
+use repl::{Replication, StoreClock};
+use rpc::Pool;
+use runtime::clock::HybridClock;
+use runtime::metrics::Metrics;
+use runtime::telemetry::Recent;
+use runtime::{OnError, Tasks};
+use session::Sessions;
+use session::reaper::Reaper;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::Store;
+use types::Fault;
+
+const MIB: usize = 1024 * 1024;
+/// How long tasks may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a member does not start or stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{dir}: {source}")]
+    Storage { dir: String, source: storage::Error },
+    #[error("replica set: {0}")]
+    Replication(Fault),
+    #[error(transparent)]
+    Listen(#[from] frontend::listener::Error),
+    #[error("metrics endpoint: {0}")]
+    Metrics(std::io::Error),
+    #[error("table of commands: {0}")]
+    Commands(#[from] frontend::DuplicateName),
+    #[error("{0}")]
+    Start(Fault),
+}
+
+/// A member of a replica set: storage, engine, replication, and what the front end needs.
+pub struct Member {
+    pub store: Store,
+    pub engine: Arc<Engine>,
+    pub replication: Arc<Replication>,
+    pub sessions: Arc<Sessions>,
+    pub front: Arc<Front>,
+    pub pool: Pool,
+    pub clock: Arc<HybridClock>,
+    pub metrics: Metrics,
+    pub tasks: Tasks,
+}
+
+impl Member {
+    /// Opens the store and takes part in the set as far as the disk knows of one. Nobody is served yet.
+    ///
+    /// # Errors
+    /// A directory that cannot be used, or that belongs to another set.
+    pub fn open(
+        config: &MemberConfig,
+        port: u16,
+        process: &'static str,
+        role: &str,
+        recent: Recent,
+    ) -> Result<Member, Error> {
+        let tasks = Tasks::new();
+        let clock = Arc::new(HybridClock::default());
+        let mut options = storage::Options::new(&config.dbpath, Arc::new(StoreClock(clock.clone())));
+        options.cache_bytes = config.cache_size_mb * MIB;
+        options.versions_bytes_max = config.versions_mb * MIB;
+        options.oplog_bytes_max = config.oplog_size_mb * MIB as u64;
+        let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
+        let store = Store::open(options).map_err(storage_error)?;
+        clock.observe(store.last_op_time().ts);
+        let host = config.host(port);
+        let identity = repl::Identity {
+            set_name: config.repl_set.clone(),
+            host: host.clone(),
+            configsvr: role == "configsvr",
+        };
+        let replication = Replication::start(store.clone(), identity).map_err(Error::Replication)?;
+        let engine = Engine::new(store.clone(), clock.clone());
+        let sessions = Arc::new(Sessions::default());
+        let front = Front::new(FrontOptions {
+            process,
+            host,
+            argv: std::env::args().collect(),
+            parsed: config.parsed(port, role),
+            recent,
+            startup_warnings: config.common.startup_warnings(),
+        });
+        let metrics = Metrics::default();
+        front.register_metrics(&metrics);
+        metrics::register(&store, &metrics);
+        let reaper = Reaper::new(sessions.clone(), engine.cursors().clone());
+        tasks.spawn("reaper", reaper.run(tasks.token(), drop));
+        let failed = store.failed();
+        let stop = tasks.token();
+        // A store that could not sync has lost the right to acknowledge anything: what is on disk is what counts, after a restart.
+        tasks.spawn_fallible("storage-failure", OnError::StopProcess, async move {
+            tokio::select! {
+                reason = failed => Err(reason),
+                () = stop.cancelled() => Ok(()),
+            }
+        });
+        Ok(Member {
+            store,
+            engine,
+            replication,
+            sessions,
+            front,
+            pool: Pool::new(&tasks),
+            clock,
+            metrics,
+            tasks,
+        })
+    }
+
+    /// Stops the tasks, then closes the store: what is in memory is on disk when this returns.
+    ///
+    /// # Errors
+    /// If the store cannot be closed; its log has everything that was acknowledged all the same.
+    pub async fn stop(&self) -> Result<(), storage::Error> {
+        if !self.tasks.stop(STOP_TIMEOUT).await {
+            tracing::warn!(seconds = STOP_TIMEOUT.as_secs(), "some tasks did not end in time");
+        }
+        let store = self.store.clone();
+        tokio::task::block_in_place(move || store.close())
+    }
+}

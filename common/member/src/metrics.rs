@@ -1,0 +1,50 @@
+//! The store's figures as Prometheus metrics, read when they are asked for.
+
+use runtime::metrics::Metrics;
+use runtime::metrics::prometheus_client::collector::Collector;
+use runtime::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use runtime::metrics::prometheus_client::metrics::MetricType;
+use runtime::metrics::prometheus_client::metrics::counter::ConstCounter;
+use runtime::metrics::prometheus_client::metrics::gauge::ConstGauge;
+use std::fmt;
+use storage::Store;
+
+/// Shows the store's figures on the metrics endpoint.
+pub(crate) fn register(store: &Store, metrics: &Metrics) {
+    let collector = Box::new(StoreCollector(store.clone()));
+    metrics.register(|registry| registry.register_collector(collector));
+}
+
+struct StoreCollector(Store);
+
+impl fmt::Debug for StoreCollector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("StoreCollector")
+    }
+}
+
+impl Collector for StoreCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.metrics();
+        for (name, help, value) in [
+            ("shoal_storage_syncs", "Syncs of the log", stats.syncs),
+            ("shoal_storage_sync_waits", "Writers that waited for a sync", stats.sync_waits),
+            ("shoal_storage_log_bytes_written", "Bytes appended to the log", stats.log_written_bytes),
+            ("shoal_storage_checkpoints", "Checkpoints taken", stats.checkpoints),
+            ("shoal_storage_throttled", "Writers slowed because memory was short", stats.throttled),
+        ] {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(encoder)?;
+        }
+        for (name, help, value) in [
+            ("shoal_storage_versions_bytes", "Recent versions in memory", stats.versions_bytes as u64),
+            ("shoal_storage_base_bytes", "Size of the base on disk", stats.base_bytes),
+            ("shoal_storage_oplog_bytes", "Size of the log on disk", stats.oplog_bytes),
+            ("shoal_storage_snapshots_pinned", "Snapshots that are held", stats.pinned_snapshots as u64),
+        ] {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! Replica sets: the configuration, who is primary, and the commands that arrange it. This release runs sets of one member; nothing
+//! outside this crate may assume so.
+
+mod clock;
+pub mod commands;
+mod core;
+mod replication;
+
+pub use clock::StoreClock;
+pub use commands::commands;
+pub use core::config::{MemberConfig, SetConfig};
+pub use replication::{HasReplication, Identity, Replication, State};

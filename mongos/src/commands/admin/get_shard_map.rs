@@ -1,0 +1,19 @@
+//! `getShardMap`: lists every member of the cluster.
+
+use crate::commands::{admin_spec, config_server};
+use crate::node::Node;
+use command::{Context, GetShardMap, Reply, Request, Spec};
+use std::sync::Arc;
+use types::Fault;
+
+pub(crate) const SPEC: Spec<Node> =
+    admin_spec("getShardMap", "lists every member of the cluster", |node, ctx, request| {
+        Box::pin(run(node, ctx, request))
+    });
+
+async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
+    let _get = GetShardMap::parse(&request, &ctx.envelope)?;
+    let reply = config_server::forward_as(&node, &ctx, "_configsvrGetShardMap", &request).await;
+
+    reply
+}

@@ -1,0 +1,178 @@
+//! `aggregate`: whole on one shard where one shard has all that it needs, else half on the shards and half here.
+
+use super::open_cursor;
+use crate::commands::spec;
+use crate::node::Node;
+use crate::routing::{Route, Target};
+use crate::scatter::{MergedCursor, fan_out, routed, target_filter};
+use bson::RawArrayBuf;
+use command::{Access, Aggregate, Context, CursorReply, Reply, Request, Rewrite, Spec};
+use query::pipeline::{Pipeline, Run, SourceKind, split};
+use std::sync::Arc;
+use types::{Fault, limits};
+use value::SharedDoc;
+
+pub(crate) const SPEC: Spec<Node> =
+    spec("aggregate", Access::Read, "runs a pipeline", |node, ctx, request| {
+        Box::pin(run(node, ctx, request))
+    });
+
+async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
+    let aggregate = Aggregate::parse(&request, &ctx.envelope)?;
+    if aggregate.explain {
+        return crate::commands::diag::explain::aggregate(&node, &ctx, &request, &aggregate).await;
+    }
+    let parse = node.parse_context(aggregate.let_vars.as_ref());
+    let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
+    if aggregate.collectionless {
+        return without_collection(&node, &ctx, &aggregate, pipeline).await;
+    }
+    routed!(&node, &ctx, &aggregate.ns, |route| on_route(&node, &ctx, &request, &aggregate, &pipeline, route)
+        .await)
+}
+
+async fn on_route(
+    node: &Arc<Node>,
+    ctx: &Context,
+    request: &Request,
+    aggregate: &Aggregate,
+    pipeline: &Pipeline,
+    route: &Route,
+) -> Result<Reply, Fault> {
+    let targets = targets(node, aggregate, pipeline, route)?;
+    match targets.as_slice() {
+        [] => {
+            // No database, no documents: the pipeline still runs, and $group or $count may have something to say of nothing.
+            let cursor = MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, Vec::new())
+                .through(Run::new(pipeline, limits::BLOCKING_STAGE_BYTES_MAX));
+            open_cursor::first_batch(node, ctx, cursor, aggregate.batch_size, false).await
+        }
+        [target] => {
+            let reply = node.ask(ctx, target, request, true).await?;
+            let reply = name_shard(pipeline, target, reply)?;
+            open_cursor::pass_on(node, ctx, &aggregate.ns, &target.shard, reply)
+        }
+        targets => {
+            let halves = split(pipeline)?;
+            let is_sorted = halves.merge.is_some();
+            let shard_pipeline: RawArrayBuf = halves.shard.iter().cloned().collect();
+            let shard_request = Rewrite::of(request)
+                .set("pipeline", bson::RawBson::Array(shard_pipeline))
+                .set("cursor", bson::rawdoc! {})
+                .finish()?;
+            let targets: Vec<Target> = targets
+                .iter()
+                .cloned()
+                .map(|mut target| {
+                    if let Some(routing) = &mut target.routing {
+                        routing.with_sort_key = is_sorted;
+                    }
+                    target
+                })
+                .collect();
+            let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
+            let answers = answers
+                .into_iter()
+                .zip(&targets)
+                .map(|((shard, answer), target)| {
+                    (shard, answer.and_then(|reply| name_shard(pipeline, target, reply)))
+                })
+                .collect();
+            let remotes = open_cursor::remotes(node, ctx, &aggregate.ns, answers).await?;
+            let mut cursor =
+                MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, remotes).sorted(is_sorted);
+            if !halves.router.is_empty() {
+                cursor = cursor.through(Run::new(&halves.router, limits::BLOCKING_STAGE_BYTES_MAX));
+            }
+            open_cursor::first_batch(node, ctx, cursor, aggregate.batch_size, false).await
+        }
+    }
+}
+
+/// The shards that a pipeline over a collection concerns.
+///
+/// # Errors
+/// What is wrong with its leading filter.
+pub(crate) fn targets(
+    node: &Node,
+    aggregate: &Aggregate,
+    pipeline: &Pipeline,
+    route: &Route,
+) -> Result<Vec<Target>, Fault> {
+    if pipeline.source.is_some() {
+        return Ok(route.everywhere());
+    }
+    let parse = node.parse_context(aggregate.let_vars.as_ref());
+    match pipeline.leading_match() {
+        Some((filter, _)) => Ok(target_filter(route, filter, &parse)?.targets),
+        None => Ok(route.everywhere()),
+    }
+}
+
+/// `$collStats` and `$indexStats` tell which shard they speak of; the shard itself need not know that it is one.
+fn name_shard(pipeline: &Pipeline, target: &Target, reply: Reply) -> Result<Reply, Fault> {
+    let speaks_of_shard = pipeline
+        .source
+        .as_ref()
+        .is_some_and(|source| matches!(source.kind(), SourceKind::CollStats | SourceKind::IndexStats));
+    if !speaks_of_shard || pipeline.stage_names().len() > 1 {
+        return Ok(reply);
+    }
+    let batch = command::CursorBatch::parse(&SharedDoc::from(reply.doc))?;
+    let mut named = CursorReply::first(&batch.ns);
+    for doc in &batch.documents {
+        let mut with = bson::RawDocumentBuf::new();
+        for (position, element) in doc.iter().enumerate() {
+            let (name, value) = element.map_err(query::context::invalid_bson)?;
+            if name.as_str() == "shard" {
+                continue;
+            }
+            if position == 1 {
+                with.append(bson::raw::cstr!("shard"), target.shard.as_str());
+            }
+            with.append(name, value);
+        }
+        if !named.push(&with) {
+            return Err(Fault::internal("collection statistics larger than a reply may be"));
+        }
+    }
+    named.finish(batch.id)
+}
+
+/// `aggregate: 1`: the pipeline brings its own source.
+async fn without_collection(
+    node: &Arc<Node>,
+    ctx: &Context,
+    aggregate: &Aggregate,
+    mut pipeline: Pipeline,
+) -> Result<Reply, Fault> {
+    let Some(source) = pipeline.source.take() else {
+        return Err(Fault::new(
+            types::Code::InvalidNamespace,
+            "{aggregate: 1} is not valid for a pipeline that does not start with a stage that makes documents by itself",
+        ));
+    };
+    let documents = match source.kind() {
+        SourceKind::Documents => source.documents().to_vec(),
+        SourceKind::CurrentOp => current_operations(node)?,
+        SourceKind::ShardedDataDistribution => crate::commands::diag::data_distribution(node, ctx).await?,
+        _ => {
+            return Err(Fault::not_implemented(format!("aggregation source {} on a router", source.name())));
+        }
+    };
+    let mut run = Run::new(&pipeline, limits::BLOCKING_STAGE_BYTES_MAX);
+    for doc in documents {
+        run.push(&doc)?;
+    }
+    let cursor = MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, Vec::new()).through(run);
+    open_cursor::first_batch(node, ctx, cursor, aggregate.batch_size, false).await
+}
+
+/// What this router is doing now.
+fn current_operations(node: &Node) -> Result<Vec<bson::RawDocumentBuf>, Fault> {
+    let operations = frontend::commands::current_op::documents(frontend::Host::front(node), false);
+    operations
+        .iter()
+        .map(|doc| bson::RawDocumentBuf::try_from(doc).map_err(|error| Fault::internal(error.to_string())))
+        .collect()
+}

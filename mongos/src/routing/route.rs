@@ -1,0 +1,93 @@
+//! The route of one namespace: where its documents are, and with which versions requests for them are marked.
+
+use command::Routing;
+use query::bounds::KeyPattern;
+use sharding::routing_table::{CollectionRouting, DatabaseRouting};
+use std::sync::Arc;
+use types::{ShardId, ShardVersion};
+
+/// Where the documents of a namespace are.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// On the config server: `admin` and `config`. Never versioned.
+    Config,
+    /// Nowhere: there is no such database.
+    Nowhere,
+    /// Whole on the home shard of the database.
+    Home(Arc<DatabaseRouting>),
+    /// In chunks over shards.
+    Sharded {
+        database: Arc<DatabaseRouting>,
+        collection: Arc<CollectionRouting>,
+        /// The shard key as targeting reads it.
+        pattern: Arc<KeyPattern>,
+    },
+}
+
+/// A namespace's place at one moment: an immutable snapshot.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub place: Place,
+}
+
+/// A shard to ask, and how to mark the request.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub shard: ShardId,
+    /// Absent towards the config server.
+    pub routing: Option<Routing>,
+}
+
+impl Route {
+    /// The routing table of a sharded collection.
+    pub fn collection(&self) -> Option<&Arc<CollectionRouting>> {
+        match &self.place {
+            Place::Sharded { collection, .. } => Some(collection),
+            _ => None,
+        }
+    }
+
+    /// The target for what concerns the database, or a collection that is whole on its home shard; `None` where there is no database.
+    pub fn home(&self) -> Option<Target> {
+        match &self.place {
+            Place::Config => Some(Target { shard: ShardId::config(), routing: None }),
+            Place::Nowhere => None,
+            Place::Home(database) => Some(home_target(database, Some(ShardVersion::Unsharded))),
+            Place::Sharded { database, .. } => Some(home_target(database, None)),
+        }
+    }
+
+    /// The target on `shard` of a sharded collection.
+    pub fn on_shard(collection: &CollectionRouting, shard: &ShardId) -> Target {
+        let version = collection.shard_version(shard);
+        Target {
+            shard: shard.clone(),
+            routing: Some(Routing {
+                shard_version: Some(version),
+                database_version: None,
+                with_sort_key: false,
+            }),
+        }
+    }
+
+    /// All shards that own chunks; the home alone where the collection is not sharded.
+    pub fn everywhere(&self) -> Vec<Target> {
+        match self.collection() {
+            Some(collection) => {
+                collection.chunks.shards().map(|(shard, _)| Route::on_shard(collection, shard)).collect()
+            }
+            None => self.home().into_iter().collect(),
+        }
+    }
+}
+
+fn home_target(database: &DatabaseRouting, shard_version: Option<ShardVersion>) -> Target {
+    Target {
+        shard: database.primary.clone(),
+        routing: Some(Routing {
+            shard_version,
+            database_version: Some(database.version),
+            with_sort_key: false,
+        }),
+    }
+}

@@ -1,0 +1,232 @@
+//! Compares the version that a request was routed with to what this shard owns, and asks the config server where it cannot tell.
+
+use super::collection::Known;
+use super::database::Databases;
+use super::{CollectionGate, CriticalSections, Identity, IdentityError};
+use arc_swap::ArcSwapOption;
+use command::Routing;
+use parking_lot::Mutex;
+use rpc::convert::NamespaceRouting;
+use rpc::{Pool, SetClient, cluster};
+use runtime::Tasks;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedRwLockReadGuard;
+use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, ShardVersion, StaleRoute};
+
+/// How long the config server may take to tell a version.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a critical section before the router is told to look again.
+const CRITICAL_WAIT: Duration = Duration::from_secs(5);
+
+/// Held by a writer while it runs: a critical section waits for it.
+pub type Admitted = Option<OwnedRwLockReadGuard<Known>>;
+
+/// Who this shard is, and where its config server is reached.
+#[derive(Debug)]
+struct Place {
+    identity: Identity,
+    config: SetClient,
+}
+
+/// The gate of all collections of this shard.
+#[derive(Debug)]
+pub struct VersionGate {
+    place: ArcSwapOption<Place>,
+    collections: Mutex<HashMap<Namespace, CollectionGate>>,
+    databases: Databases,
+    critical: CriticalSections,
+    pool: Pool,
+    tasks: Tasks,
+}
+
+impl VersionGate {
+    /// A gate that knows nothing yet.
+    pub fn new(pool: Pool, tasks: &Tasks) -> VersionGate {
+        VersionGate {
+            place: ArcSwapOption::empty(),
+            collections: Mutex::default(),
+            databases: Databases::default(),
+            critical: CriticalSections::default(),
+            pool,
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// Takes an identity: from disk at start, from the config server at `addShard`.
+    ///
+    /// # Errors
+    /// `IllegalOperation` (20) where this shard has another one; `FailedToParse` (9) for malformed hosts.
+    pub fn set_identity(&self, identity: Identity) -> Result<(), Fault> {
+        if let Some(place) = self.place.load().as_deref() {
+            place.identity.check_same(&identity).map_err(|error: IdentityError| error.fault())?;
+        }
+        let config = self.pool.set(&identity.config)?;
+        self.place.store(Some(Arc::new(Place { identity, config })));
+        Ok(())
+    }
+
+    /// The identity, once there is one.
+    pub fn identity(&self) -> Option<Identity> {
+        self.place.load().as_deref().map(|place| place.identity.clone())
+    }
+
+    /// The gate of one collection.
+    pub fn collection(&self, ns: &Namespace) -> CollectionGate {
+        self.collections.lock().entry(ns.clone()).or_default().clone()
+    }
+
+    /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting.
+    pub fn try_admit(&self, ns: Option<&Namespace>, db: &str, routing: &Routing) -> Option<Admitted> {
+        if let Some(received) = routing.database_version
+            && self.databases.get(db) != Some(Some(received))
+        {
+            return None;
+        }
+        match (ns, routing.shard_version) {
+            (Some(ns), Some(received)) => {
+                let inside = self.collection(ns).try_enter()?;
+                inside.is_some_and(|owned| received.accepts(&owned)).then_some(Some(inside))
+            }
+            _ => Some(None),
+        }
+    }
+
+    /// Admits a request, or says why its route is stale.
+    ///
+    /// # Errors
+    /// `StaleConfig` (13388) or `StaleDbVersion` (249) as values; the config server's fault where it has to be asked and cannot.
+    pub async fn admit(
+        &self,
+        ns: Option<&Namespace>,
+        db: &str,
+        routing: &Routing,
+    ) -> Result<Admitted, Fault> {
+        if let Some(received) = routing.database_version {
+            self.check_database(db, received).await?;
+        }
+        match (ns, routing.shard_version) {
+            (Some(ns), Some(received)) => self.check_collection(ns, received).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn check_database(&self, db: &str, received: DatabaseVersion) -> Result<(), Fault> {
+        if self.databases.get(db) == Some(Some(received)) {
+            return Ok(());
+        }
+        let place = self.place()?;
+        let mark = self.databases.mark();
+        let routing = fetch(&place, db, "").await?;
+        let known = home_version(&routing, &place.identity.shard);
+        self.databases.learn(mark, db, known);
+        if known == Some(received) {
+            return Ok(());
+        }
+        Err(Fault::stale(StaleRoute::Database { db: db.to_owned(), received, wanted: known }))
+    }
+
+    async fn check_collection(
+        &self,
+        ns: &Namespace,
+        received: ShardVersion,
+    ) -> Result<OwnedRwLockReadGuard<Known>, Fault> {
+        let gate = self.collection(ns);
+        let place = self.place()?;
+        let stale = |wanted| {
+            let shard = place.identity.shard.clone();
+            Fault::stale(StaleRoute::Collection { ns: ns.clone(), received, wanted, shard })
+        };
+        // What is known may be older than what the router knows: the config server decides, once.
+        for may_refresh in [true, false] {
+            let inside = tokio::time::timeout(CRITICAL_WAIT, gate.enter()).await.map_err(|_| stale(None))?;
+            match *inside {
+                Some(owned) if received.accepts(&owned) => return Ok(inside),
+                Some(owned) if !may_refresh || is_older(&received, &owned) => return Err(stale(Some(owned))),
+                _ => {}
+            }
+            drop(inside);
+            let mark = gate.mark();
+            let routing = fetch(&place, ns.db(), ns.collection()).await?;
+            gate.learn(mark, owned_version(&routing, &place.identity.shard)).await;
+        }
+        Err(stale(None))
+    }
+
+    fn place(&self) -> Result<Arc<Place>, Fault> {
+        self.place.load_full().ok_or_else(|| {
+            Fault::new(
+                Code::IllegalOperation,
+                "this server is no shard of a cluster yet; add it with sh.addShard at a router",
+            )
+        })
+    }
+
+    /// Opens a critical section on a collection.
+    ///
+    /// # Errors
+    /// As [`CriticalSections::enter`].
+    pub async fn enter_critical(&self, ns: &Namespace) -> Result<(), Fault> {
+        self.critical.enter(ns, &self.collection(ns), &self.tasks).await
+    }
+
+    /// Ends a critical section; nothing is known of the collection afterwards.
+    pub async fn leave_critical(&self, ns: &Namespace) {
+        self.critical.leave(ns).await;
+        self.databases.forget(ns.db());
+    }
+
+    /// Whether a critical section is open on the collection.
+    pub fn is_critical(&self, ns: &Namespace) -> bool {
+        self.critical.is_open(ns)
+    }
+
+    /// Forgets a database and all its collections.
+    pub async fn forget_database(&self, db: &str) {
+        self.databases.forget(db);
+        let gates: Vec<CollectionGate> = self
+            .collections
+            .lock()
+            .iter()
+            .filter(|(ns, _)| ns.db() == db)
+            .map(|(_, gate)| gate.clone())
+            .collect();
+        for gate in gates {
+            gate.forget().await;
+        }
+    }
+}
+
+/// Whether `received` is certainly from before `owned`: then the router has to look again, not this shard.
+fn is_older(received: &ShardVersion, owned: &ShardVersion) -> bool {
+    match (received, owned) {
+        (
+            ShardVersion::Chunks { generation: a, major: x, .. },
+            ShardVersion::Chunks { generation: b, major: y, .. },
+        ) => a.timestamp < b.timestamp || (a == b && x < y),
+        _ => false,
+    }
+}
+
+async fn fetch(place: &Place, db: &str, collection: &str) -> Result<NamespaceRouting, Fault> {
+    let request = cluster::RoutingRequest { db: db.to_owned(), collection: collection.to_owned() };
+    let reply = place
+        .config
+        .unary(REFRESH_TIMEOUT, |mut client| {
+            let request = request.clone();
+            async move { client.get_routing(request).await }
+        })
+        .await?;
+    rpc::convert::routing_reply(&reply)
+}
+
+/// The version of the database, if this shard is its home.
+fn home_version(routing: &NamespaceRouting, shard: &ShardId) -> Option<DatabaseVersion> {
+    routing.database.as_ref().filter(|database| database.primary == *shard).map(|database| database.version)
+}
+
+/// The version of the collection on this shard: the highest of its chunks, major 0 where it has none.
+fn owned_version(routing: &NamespaceRouting, shard: &ShardId) -> ShardVersion {
+    routing.collection.as_ref().map_or(ShardVersion::Unsharded, |collection| collection.shard_version(shard))
+}
