@@ -1,14 +1,28 @@
 //! Cursors between two batches: what produces their documents, and the reply that opens or continues them.
 
+use crate::Engine;
 use crate::batch::Batch;
 use crate::exec::Producer;
-use crate::Engine;
 use command::{Context, GetMore, Reply};
 use types::{Fault, Namespace};
 
 /// A cursor that a client may ask for more.
 pub struct OpenCursor {
     producer: Producer,
+}
+
+/// How a client wants to go through a cursor.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish {
+    pub(crate) batch_size: Option<u64>,
+    pub(crate) single_batch: bool,
+    pub(crate) no_timeout: bool,
+}
+
+impl Wish {
+    pub(crate) fn batches_of(batch_size: Option<u64>) -> Wish {
+        Wish { batch_size, ..Wish::default() }
+    }
 }
 
 /// Fills the first batch, and keeps a cursor if there may be more.
@@ -20,15 +34,18 @@ pub(crate) async fn open(
     ctx: &Context,
     ns: &Namespace,
     mut producer: Producer,
-    batch_size: Option<u64>,
-    single_batch: bool,
+    wish: Wish,
 ) -> Result<Reply, Fault> {
-    let mut batch = Batch::first(ns, batch_size);
+    let mut batch = Batch::first(ns, wish.batch_size);
     let exhausted = producer.fill(engine, ctx, &mut batch).await?;
-    if exhausted || single_batch {
+    if exhausted || wish.single_batch {
         return batch.finish(0);
     }
-    let id = engine.cursors().insert(ns.clone(), ctx.envelope.session, OpenCursor { producer })?;
+    let (ns, session, cursor) = (ns.clone(), ctx.envelope.session, OpenCursor { producer });
+    let id = match wish.no_timeout {
+        true => engine.cursors().insert_without_timeout(ns, session, cursor)?,
+        false => engine.cursors().insert(ns, session, cursor)?,
+    };
     batch.finish(id)
 }
 

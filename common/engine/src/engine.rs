@@ -63,7 +63,13 @@ impl Engine {
     }
 
     /// Runs work that may take long or block, without holding up the tasks beside it.
-    pub(crate) async fn long_work<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub(crate) async fn long_work<T, E: From<Fault>>(
+        &self,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
         let _permit = self.long_work.acquire().await.map_err(|_| Fault::internal("engine is closing"))?;
         match tokio::runtime::Handle::current().runtime_flavor() {
             tokio::runtime::RuntimeFlavor::CurrentThread => work(),

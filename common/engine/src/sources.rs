@@ -22,7 +22,10 @@ pub(crate) fn documents(
     match source.kind().is_collectionless() {
         Some(true) if !aggregate.collectionless => Err(Fault::new(
             Code::InvalidNamespace,
-            format!("{} must be run against the database with {{aggregate: 1}}, not a collection", source.name()),
+            format!(
+                "{} must be run against the database with {{aggregate: 1}}, not a collection",
+                source.name()
+            ),
         )),
         Some(false) if aggregate.collectionless => Err(Fault::new(
             Code::InvalidNamespace,
@@ -103,7 +106,9 @@ fn scale(options: &RawDocument) -> Result<i64, Fault> {
 
 fn index_stats(host: &dyn HasEngine, aggregate: &Aggregate) -> Result<Vec<RawDocumentBuf>, Fault> {
     let engine = host.engine();
-    let Some(collection) = engine.store().catalog().get(&aggregate.ns).cloned() else { return Ok(Vec::new()) };
+    let Some(collection) = engine.store().catalog().get(&aggregate.ns).cloned() else {
+        return Ok(Vec::new());
+    };
     let identity = host.identity();
     let stats = collection.indexes.iter().map(|index| {
         let mut accesses = RawDocumentBuf::new();
@@ -160,6 +165,9 @@ fn list_catalog(host: &dyn HasEngine, aggregate: &Aggregate) -> Result<Vec<RawDo
 fn not_found(aggregate: &Aggregate) -> Fault {
     Fault::new(
         Code::NamespaceNotFound,
-        format!("Unable to retrieve count in $collStats stage :: caused by :: Collection [{}] not found.", aggregate.ns),
+        format!(
+            "Unable to retrieve count in $collStats stage :: caused by :: Collection [{}] not found.",
+            aggregate.ns
+        ),
     )
 }

@@ -7,7 +7,8 @@ use storage::{Collection, CollectionStats};
 
 /// `storageStats` of a collection; all zero for one that is not there.
 pub(crate) fn collection(engine: &Engine, collection: Option<&Collection>, scale: i64) -> RawDocumentBuf {
-    let stats = collection.map_or_else(CollectionStats::default, |collection| engine.store().stats(collection));
+    let stats =
+        collection.map_or_else(CollectionStats::default, |collection| engine.store().stats(collection));
     let index_bytes: u64 = stats.indexes.iter().map(|(_, _, bytes)| bytes).sum();
     let mut sizes = RawDocumentBuf::new();
     for (name, _, bytes) in &stats.indexes {

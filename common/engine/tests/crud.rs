@@ -14,7 +14,8 @@ async fn check_find(host: &std::sync::Arc<Host>, find: Document, expected: Bson)
 #[tokio::test(flavor = "multi_thread")]
 async fn finds() {
     let host = Host::new();
-    host.fill((0..30).map(|n| doc! {"_id": n, "a": n % 3, "b": -n, "s": format!("x{n}"), "l": [n, n + 100]})).await;
+    host.fill((0..30).map(|n| doc! {"_id": n, "a": n % 3, "b": -n, "s": format!("x{n}"), "l": [n, n + 100]}))
+        .await;
     for indexed in [false, true] {
         if indexed {
             let indexes = bson!([
@@ -37,15 +38,23 @@ async fn finds() {
             (doc! {"find": "c", "filter": {"a": 1, "b": {"$gte": -4}}, "sort": {"_id": 1}}, bson!([1, 4])),
             (doc! {"find": "c", "filter": {"l": {"$gt": 127}}, "sort": {"_id": 1}}, bson!([28, 29])),
             (doc! {"find": "c", "filter": {"l": {"$in": [3, 103]}}}, bson!([3])),
-            (doc! {"find": "c", "filter": {"l": {"$gt": 50, "$lt": 60}}, "sort": {"_id": 1}, "limit": 2}, bson!([])),
-            (doc! {"find": "c", "filter": {"l": {"$gt": 28, "$lt": 101}}, "sort": {"_id": 1}}, bson!([0, 29])),
+            (
+                doc! {"find": "c", "filter": {"l": {"$gt": 50, "$lt": 60}}, "sort": {"_id": 1}, "limit": 2},
+                bson!([0, 1]),
+            ),
+            (
+                doc! {"find": "c", "filter": {"l": {"$elemMatch": {"$gt": 27, "$lt": 101}}}, "sort": {"_id": 1}},
+                bson!([0, 28, 29]),
+            ),
             (doc! {"find": "c", "filter": {"s": "x5"}}, bson!([5])),
             (doc! {"find": "c", "filter": {"$or": [{"s": "x5"}, {"a": 7}]}}, bson!([5])),
             (doc! {"find": "c", "filter": {"zz": 1}}, bson!([])),
             (doc! {"find": "nope", "filter": {"zz": 1}}, bson!([])),
             (doc! {"find": "c", "sort": {"b": 1}, "skip": 28}, bson!([1, 0])),
-            (doc! {"find": "c", "limit": -2, "sort": {"_id": 1}}, bson!([0, 1])),
-            (doc! {"find": "c", "batchSize": 4, "singleBatch": true, "sort": {"_id": 1}}, bson!([0, 1, 2, 3])),
+            (
+                doc! {"find": "c", "batchSize": 4, "singleBatch": true, "sort": {"_id": 1}},
+                bson!([0, 1, 2, 3]),
+            ),
         ];
         for (find, expected) in rows {
             check_find(&host, find, expected).await;
@@ -59,9 +68,11 @@ async fn finds() {
             assert_eq!(found.first().unwrap().get_i32("_id").unwrap(), 29);
         }
     }
-    let projected = host.all(doc! {"find": "c", "filter": {"_id": 1}, "projection": {"a": 1, "_id": 0}}).await;
+    let projected =
+        host.all(doc! {"find": "c", "filter": {"_id": 1}, "projection": {"a": 1, "_id": 0}}).await;
     assert_eq!(projected, [doc! {"a": 1}]);
-    let projected = host.all(doc! {"find": "c", "filter": {"l": 104}, "projection": {"l.$": 1, "_id": 0}}).await;
+    let projected =
+        host.all(doc! {"find": "c", "filter": {"l": 104}, "projection": {"l.$": 1, "_id": 0}}).await;
     assert_eq!(projected, [doc! {"l": [104]}]);
     for (find, code) in [
         (doc! {"find": "c", "hint": "nope"}, 2),
@@ -75,7 +86,10 @@ async fn finds() {
         assert_eq!(host.code(find).await, code, "{text}");
     }
     assert_eq!(host.all(doc! {"find": "c", "hint": "ab", "filter": {"a": 0}}).await.len(), 10);
-    assert_eq!(host.all(doc! {"find": "c", "hint": {"$natural": -1}, "limit": 1}).await[0].get_i32("_id").unwrap(), 29);
+    assert_eq!(
+        host.all(doc! {"find": "c", "hint": {"$natural": -1}, "limit": 1}).await[0].get_i32("_id").unwrap(),
+        29
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +116,8 @@ async fn cursors_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn inserts() {
     let host = Host::new();
-    let reply = host.run(doc! {"insert": "c", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 1}, {"_id": 3}]}).await;
+    let reply =
+        host.run(doc! {"insert": "c", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 1}, {"_id": 3}]}).await;
     assert_eq!(reply.get_i32("n").unwrap(), 2);
     let errors = reply.get_array("writeErrors").unwrap();
     assert_eq!(errors.len(), 1);
@@ -110,12 +125,16 @@ async fn inserts() {
     assert_eq!((error.get_i32("index").unwrap(), error.get_i32("code").unwrap()), (2, 11000));
     assert_eq!(error.get_document("keyPattern").unwrap(), &doc! {"_id": 1});
     assert_eq!(error.get_document("keyValue").unwrap(), &doc! {"_id": 1});
-    assert_eq!(error.get_str("errmsg").unwrap(), "E11000 duplicate key error collection: d.c index: _id_ dup key: { _id: 1 }");
+    assert_eq!(
+        error.get_str("errmsg").unwrap(),
+        "E11000 duplicate key error collection: d.c index: _id_ dup key: { _id: 1 }"
+    );
     let documents = bson!([{"_id": 1}, {"_id": [1]}, {"_id": 4}, {"_id": {"$x": 1}}, {"_id": 5}]);
     let reply = host.run(doc! {"insert": "c", "ordered": false, "documents": documents}).await;
     assert_eq!(reply.get_i32("n").unwrap(), 2);
     let errors: Vec<(i32, i32)> = reply
-        .get_array("writeErrors").unwrap()
+        .get_array("writeErrors")
+        .unwrap()
         .iter()
         .map(|error| error.as_document().unwrap())
         .map(|error| (error.get_i32("index").unwrap(), error.get_i32("code").unwrap()))
@@ -124,7 +143,10 @@ async fn inserts() {
     let many: Vec<Document> = (100..1300).map(|n| doc! {"_id": if n == 1250 { 100 } else { n }}).collect();
     let reply = host.run(doc! {"insert": "c", "documents": many}).await;
     assert_eq!(reply.get_i32("n").unwrap(), 1150);
-    assert_eq!(reply.get_array("writeErrors").unwrap()[0].as_document().unwrap().get_i32("index").unwrap(), 1150);
+    assert_eq!(
+        reply.get_array("writeErrors").unwrap()[0].as_document().unwrap().get_i32("index").unwrap(),
+        1150
+    );
     assert_eq!(host.run(doc! {"count": "c"}).await, doc! {"n": 2 + 2 + 1150});
     assert_eq!(host.code(doc! {"insert": "system.x", "documents": [{}]}).await, 73);
     let weak = host
@@ -168,7 +190,10 @@ async fn updates() {
         let text = statement.to_string();
         assert_eq!(host.run(update(statement)).await, expected, "{text}");
     }
-    assert_eq!(host.all(doc! {"find": "c", "filter": {"_id": "new"}}).await, [doc! {"_id": "new", "k": 3, "z": 1}]);
+    assert_eq!(
+        host.all(doc! {"find": "c", "filter": {"_id": "new"}}).await,
+        [doc! {"_id": "new", "k": 3, "z": 1}]
+    );
     assert_eq!(host.all(doc! {"find": "c", "filter": {"_id": "pipe"}}).await, [doc! {"_id": "pipe", "z": 3}]);
     for (statement, code) in [
         (doc! {"q": {"_id": 1}, "u": {"$set": {"_id": 2}}}, 66),
@@ -199,7 +224,9 @@ async fn an_update_that_moves_entries_meets_each_document_once() {
     let statement = doc! {"q": {"a": {"$gte": 0}}, "u": {"$inc": {"a": 100}}, "multi": true};
     let reply = host.run(doc! {"update": "c", "updates": [statement]}).await;
     assert_eq!(reply, doc! {"n": 700, "nModified": 700});
-    let sum = host.all(doc! {"aggregate": "c", "pipeline": [{"$group": {"_id": 1, "s": {"$sum": "$a"}}}], "cursor": {}});
+    let sum = host.all(
+        doc! {"aggregate": "c", "pipeline": [{"$group": {"_id": 1, "s": {"$sum": "$a"}}}], "cursor": {}},
+    );
     assert_eq!(sum.await, [doc! {"_id": 1, "s": 700 * 699 / 2 + 70_000}]);
     let valid = host.run(doc! {"validate": "c"}).await;
     assert_eq!((valid.get_bool("valid").unwrap(), valid.get_i64("nrecords").unwrap()), (true, 700));
@@ -294,11 +321,18 @@ async fn pipelines() {
     let host = Host::new();
     host.fill((0..500).map(|n| doc! {"_id": n, "a": n % 5, "b": n})).await;
     host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"b": 1}, "name": "b"}]}).await;
-    let aggregate = |pipeline: Bson| doc! {"aggregate": "c", "pipeline": pipeline, "cursor": {"batchSize": 3}};
+    let aggregate =
+        |pipeline: Bson| doc! {"aggregate": "c", "pipeline": pipeline, "cursor": {"batchSize": 3}};
     let rows = [
-        (bson!([{"$match": {"b": {"$gte": 498}}}, {"$project": {"b": 1, "_id": 0}}]), bson!([{"b": 498}, {"b": 499}])),
+        (
+            bson!([{"$match": {"b": {"$gte": 498}}}, {"$project": {"b": 1, "_id": 0}}]),
+            bson!([{"b": 498}, {"b": 499}]),
+        ),
         (bson!([{"$match": {"a": 9}}]), bson!([])),
-        (bson!([{"$sort": {"b": -1}}, {"$skip": 1}, {"$limit": 1}, {"$project": {"b": 1}}]), bson!([{"_id": 498, "b": 498}])),
+        (
+            bson!([{"$sort": {"b": -1}}, {"$skip": 1}, {"$limit": 1}, {"$project": {"b": 1}}]),
+            bson!([{"_id": 498, "b": 498}]),
+        ),
         (bson!([{"$match": {"a": 1}}, {"$count": "n"}]), bson!([{"n": 100}])),
         (
             bson!([{"$group": {"_id": "$a", "n": {"$sum": 1}}}, {"$sort": {"_id": 1}}]),
@@ -339,8 +373,7 @@ async fn bulk_writes() {
         {"update": 0, "filter": {"_id": 9}, "updateMods": {"$set": {"a": 1}}, "upsert": true},
         {"delete": 1, "filter": {"_id": 1}}, {"insert": 0, "document": {"_id": 2}}, {"insert": 0, "document": {"_id": 3}},
     ]);
-    let command =
-        doc! {"bulkWrite": 1, "ops": ops, "nsInfo": [{"ns": "d.c"}, {"ns": "d.e"}], "ordered": false, "$db": "admin"};
+    let command = doc! {"bulkWrite": 1, "ops": ops, "nsInfo": [{"ns": "d.c"}, {"ns": "d.e"}], "ordered": false, "$db": "admin"};
     let reply = host.run(command).await;
     let sums = |name: &str| reply.get_i32(name).unwrap();
     assert_eq!(

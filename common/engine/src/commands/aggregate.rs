@@ -2,7 +2,7 @@
 
 use super::on_collection;
 use crate::HasEngine;
-use crate::cursor;
+use crate::cursor::{self, Wish};
 use crate::exec::produce::{Input, Piped, Producer};
 use crate::exec::{Feed, Scan, Target};
 use crate::op_context::{parse_context, refuse_transaction};
@@ -46,7 +46,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
         }
     };
     let producer = Producer::Pipeline(Box::new(Piped { input, run, waiting: None, ended: false, sort_key }));
-    cursor::open(host.engine(), ctx, &aggregate.ns, producer, aggregate.batch_size, false).await
+    cursor::open(host.engine(), ctx, &aggregate.ns, producer, Wish::batches_of(aggregate.batch_size)).await
 }
 
 /// A pipeline with its front turned into a plan.
@@ -101,14 +101,7 @@ impl PlannedPipeline {
         let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
         let plan = plan::choose(collection.as_ref(), &query)?;
         let blocking = order.sort.clone().filter(|_| !plan.sorted);
-        Ok(PlannedPipeline {
-            plan,
-            filter: prefix.filter,
-            blocking,
-            limit: prefix.limit,
-            rest,
-            source: None,
-        })
+        Ok(PlannedPipeline { plan, filter: prefix.filter, blocking, limit: prefix.limit, rest, source: None })
     }
 }
 

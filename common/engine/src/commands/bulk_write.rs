@@ -2,7 +2,7 @@
 
 use super::on_collection;
 use crate::HasEngine;
-use crate::cursor;
+use crate::cursor::{self, Wish};
 use crate::exec::Producer;
 use crate::write::{Job, concerns_command, delete_statement, insert_documents, update_statement};
 use bson::{RawBson, RawDocumentBuf, cstr};
@@ -98,8 +98,8 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     let error = crate::write::wait(host, ctx, last).await?;
     let ns = Namespace::command_cursor("admin", "bulkWrite")?;
     let results = std::mem::take(&mut tally.results);
-    let batch_size = bulk.batch_size.or(Some(u64::MAX));
-    let opened = cursor::open(host.engine(), ctx, &ns, Producer::Documents(results), batch_size, false).await?;
+    let wish = Wish::batches_of(bulk.batch_size.or(Some(u64::MAX)));
+    let opened = cursor::open(host.engine(), ctx, &ns, Producer::Documents(results), wish).await?;
     let mut reply = opened.doc;
     reply.append(cstr!("nErrors"), tally.errors);
     reply.append(cstr!("nInserted"), count(tally.inserted));
@@ -141,7 +141,8 @@ impl Tally {
         bulk: &BulkWrite,
     ) -> Result<(), Fault> {
         let ids = (at..at + documents.len()).map(|index| bulk.options.statements.of(index)).collect();
-        let outcome = insert_documents(job, documents, &StatementIds::Listed(ids), bulk.options.ordered).await?;
+        let outcome =
+            insert_documents(job, documents, &StatementIds::Listed(ids), bulk.options.ordered).await?;
         self.inserted += outcome.n;
         self.retried.extend(&outcome.retried_statements);
         let mut errors = outcome.errors.iter().peekable();

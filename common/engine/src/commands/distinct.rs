@@ -71,7 +71,8 @@ impl Values {
             let outcome = match value {
                 None => Ok(()),
                 Some(RawBsonRef::Array(array)) => array.into_iter().try_for_each(|element| {
-                    let element = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+                    let element =
+                        element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
                     add_value(seen, found, element)
                 }),
                 Some(value) => add_value(seen, found, value),
@@ -88,7 +89,11 @@ impl Values {
     }
 }
 
-fn add_value(seen: &mut HashSet<Vec<u8>>, found: &mut RawArrayBuf, value: RawBsonRef<'_>) -> Result<(), Fault> {
+fn add_value(
+    seen: &mut HashSet<Vec<u8>>,
+    found: &mut RawArrayBuf,
+    value: RawBsonRef<'_>,
+) -> Result<(), Fault> {
     let mut key = Vec::with_capacity(16);
     value::key::encode(&mut key, value, false);
     if seen.insert(key) {

@@ -6,14 +6,14 @@ use super::find::PlannedFind;
 use super::{count, distinct, on_collection};
 use crate::HasEngine;
 use crate::exec::{Feed, Flow, Scan, Target};
-use crate::op_context::{parse_context, refuse_transaction};
-use crate::plan::explain::{Counts, Shape, document, number, parsed_query, stages, wrap};
-use crate::plan::{self, Plan, id_point};
+use crate::op_context::{Interrupt, parse_context, refuse_transaction};
+use crate::plan::explain::{Counts, Shape, count_scan, document, number, parsed_query, stages, wrap};
+use crate::plan::{self, Bounds, Plan, id_point};
 use crate::write::{Job, Modify, Seek};
 use bson::{Bson, Document, doc};
 use command::{
-    Access, Aggregate, Context, Count, Delete, Distinct, Explain, Explained, Find, FindAndModify, FindAndModifyAction,
-    Reply, Request, Spec, Update, Verbosity,
+    Access, Aggregate, Context, Count, Delete, Distinct, Explain, Explained, Find, FindAndModify,
+    FindAndModifyAction, Reply, Request, Spec, Update, Verbosity,
 };
 use query::pipeline::Run;
 use query::sort::Sort;
@@ -73,6 +73,14 @@ struct Told {
     plan: Arc<Plan>,
     sort: Option<Sort>,
     shape: Shape,
+    /// How many documents are wanted, whether a stage shows it or not.
+    limit: Option<u64>,
+}
+
+impl Told {
+    fn new(plan: Plan, shape: Shape) -> Told {
+        Told { plan: Arc::new(plan), sort: None, limit: shape.limit, shape }
+    }
 }
 
 impl Telling<'_> {
@@ -103,7 +111,7 @@ impl Telling<'_> {
             limit: find.limit.map(NonZeroU64::get),
             projection,
         };
-        let told = Told { plan: Arc::new(plan), sort: planned.blocking, shape };
+        let told = Told { sort: planned.blocking, ..Told::new(plan, shape) };
         self.query(&find.ns, &find.filter, &told, |stage, _| stage).await
     }
 
@@ -112,14 +120,16 @@ impl Telling<'_> {
         let collection = engine.store().catalog().get(&request.ns).cloned();
         let owned_only = self.owned_only(&request.ns);
         let Some(collection) = collection else {
-            let told = Told { plan: Arc::new(Plan::nothing()), sort: None, shape: Shape::default() };
+            let told = Told::new(Plan::nothing(), Shape::default());
             return self.query(&request.ns, &request.filter, &told, count_stage).await;
         };
         if request.filter.is_empty() && !owned_only && request.hint.is_none() {
             let records = engine.store().stats(&collection).records;
-            let mut reply = self.planner(&request.ns, &request.filter, doc! {"stage": "RECORD_STORE_FAST_COUNT"}, &[]);
+            let mut reply =
+                self.planner(&request.ns, &request.filter, doc! {"stage": "RECORD_STORE_FAST_COUNT"}, &[]);
             if self.verbosity >= Verbosity::ExecutionStats {
-                let stage = doc! {"stage": "RECORD_STORE_FAST_COUNT", "nReturned": 0, "nCounted": number(records)};
+                let stage =
+                    doc! {"stage": "RECORD_STORE_FAST_COUNT", "nReturned": 0, "nCounted": number(records)};
                 reply.insert("executionStats", statistics(&Counts::default(), stage, self.verbosity));
             }
             return Ok(reply);
@@ -130,8 +140,37 @@ impl Telling<'_> {
             owned_only,
             ..Shape::default()
         };
-        let told = Told { plan: Arc::new(plan), sort: None, shape };
-        self.query(&request.ns, &request.filter, &told, count_stage).await
+        let told = Told::new(plan, shape);
+        let scan = Scan::new(Arc::clone(&told.plan), None);
+        match &told.plan.bounds {
+            Some(bounds) if told.plan.filter.is_none() && !owned_only && scan.can_count_keys() => {
+                self.count_keys(request, &told.plan, bounds, scan).await
+            }
+            _ => self.query(&request.ns, &request.filter, &told, count_stage).await,
+        }
+    }
+
+    /// A count that looks at index keys alone.
+    async fn count_keys(
+        &self,
+        request: &Count,
+        plan: &Plan,
+        bounds: &Bounds,
+        mut scan: Scan,
+    ) -> Result<Document, Fault> {
+        let tree = |counts: Option<&Counts>| count_stage(count_scan(plan, bounds, counts), counts);
+        let mut reply = self.planner(&request.ns, &request.filter, tree(None), &plan.rejected);
+        if self.verbosity >= Verbosity::ExecutionStats {
+            let engine = self.host.engine();
+            let snapshot = engine.store().snapshot();
+            let started = Instant::now();
+            let mut interrupt = Interrupt::new(self.ctx);
+            let keys = engine.long_work(|| scan.count_keys(&snapshot, None, &mut interrupt)).await?;
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let counts = Counts { keys, matched: keys, returned: keys, millis, docs: 0 };
+            reply.insert("executionStats", statistics(&counts, tree(Some(&counts)), self.verbosity));
+        }
+        Ok(reply)
     }
 
     async fn distinct(&self, request: &Distinct) -> Result<Document, Fault> {
@@ -147,7 +186,7 @@ impl Telling<'_> {
             owned_only: self.owned_only(&request.ns),
             ..Shape::default()
         };
-        let told = Told { plan: Arc::new(plan), sort: None, shape };
+        let told = Told::new(plan, shape);
         self.query(&request.ns, &request.filter, &told, |stage, _| stage).await
     }
 
@@ -166,7 +205,10 @@ impl Telling<'_> {
         }
         let filter = SharedDoc::from(planned.filter.unwrap_or_default());
         let sort_pattern = |sort: &Sort| -> Document {
-            sort.fields().iter().map(|(path, down)| (path.clone(), Bson::Int32(if *down { -1 } else { 1 }))).collect()
+            sort.fields()
+                .iter()
+                .map(|(path, down)| (path.clone(), Bson::Int32(if *down { -1 } else { 1 })))
+                .collect()
         };
         let shape = Shape {
             filter: Some(parsed_query(&filter)).filter(|filter| !filter.is_empty()),
@@ -175,7 +217,7 @@ impl Telling<'_> {
             limit: planned.limit,
             ..Shape::default()
         };
-        let told = Told { plan: Arc::new(planned.plan), sort: planned.blocking, shape };
+        let told = Told { sort: planned.blocking, ..Told::new(planned.plan, shape) };
         let query = self.query(&request.ns, &filter, &told, |stage, _| stage).await?;
         if rest.is_empty() {
             return Ok(query);
@@ -220,7 +262,8 @@ impl Telling<'_> {
     async fn update(&self, request: &Update) -> Result<Document, Fault> {
         let statement = single(&request.updates)?;
         let job = Job::new(self.host, self.ctx, &request.ns, request.options.let_vars.as_ref())?;
-        let mut seek = Seek::parse(&job, &statement.filter, statement.sort.as_ref(), statement.hint.as_ref())?;
+        let mut seek =
+            Seek::parse(&job, &statement.filter, statement.sort.as_ref(), statement.hint.as_ref())?;
         let constants = statement.constants.as_ref();
         let modify = Modify::parse(&job, &mut seek, &statement.update, &statement.array_filters, constants)?;
         let limit = (!statement.multi).then_some(1);
@@ -249,7 +292,9 @@ impl Telling<'_> {
         let mut seek = Seek::parse(&job, &request.filter, request.sort.as_ref(), request.hint.as_ref())?;
         let told = self.write(&job, &seek, &request.filter, Some(1))?;
         match &request.action {
-            FindAndModifyAction::Remove => self.query(&request.ns, &request.filter, &told, delete_stage).await,
+            FindAndModifyAction::Remove => {
+                self.query(&request.ns, &request.filter, &told, delete_stage).await
+            }
             FindAndModifyAction::Update { update, upsert, array_filters, .. } => {
                 let modify = Modify::parse(&job, &mut seek, update, array_filters, None)?;
                 let would = if self.verbosity >= Verbosity::ExecutionStats {
@@ -266,7 +311,13 @@ impl Telling<'_> {
     }
 
     /// The plan by which a write finds its documents.
-    fn write(&self, job: &Job<'_>, seek: &Seek, filter: &SharedDoc, limit: Option<u64>) -> Result<Told, Fault> {
+    fn write(
+        &self,
+        job: &Job<'_>,
+        seek: &Seek,
+        filter: &SharedDoc,
+        limit: Option<u64>,
+    ) -> Result<Told, Fault> {
         let plan = match job.collection() {
             None => Plan::nothing(),
             Some(collection) => seek.plan(&collection, self.host.engine().store().last_op_time().ts)?,
@@ -277,7 +328,7 @@ impl Telling<'_> {
             owned_only: self.owned_only(&job.ns),
             ..Shape::default()
         };
-        Ok(Told { plan: Arc::new(plan), sort: blocking, shape: Shape { limit, ..shape } })
+        Ok(Told { sort: blocking, limit, ..Told::new(plan, shape) })
     }
 
     async fn would_modify(&self, job: &Job<'_>, told: &Told, modify: &Modify) -> Result<u64, Fault> {
@@ -294,8 +345,7 @@ impl Telling<'_> {
     fn feed(&self, ns: &Namespace, told: &Told) -> Feed {
         let collection = self.host.engine().store().catalog().get(ns).cloned();
         let scan = Scan::new(Arc::clone(&told.plan), self.host.ownership(ns));
-        let Shape { skip, limit, .. } = told.shape;
-        Feed::new(Target::of(ns, collection.as_ref()), scan, told.sort.clone(), skip, limit)
+        Feed::new(Target::of(ns, collection.as_ref()), scan, told.sort.clone(), told.shape.skip, told.limit)
     }
 
     /// The plan of a query, run where statistics are asked for. `outer` puts the command's own stage around the tree.
@@ -330,7 +380,8 @@ impl Telling<'_> {
     fn planner(&self, ns: &Namespace, filter: &SharedDoc, tree: Document, rejected: &[Plan]) -> Document {
         let mut winning = doc! {"isCached": false};
         winning.extend(tree);
-        let rejected: Vec<Document> = rejected.iter().map(|plan| stages(plan, &Shape::default(), None)).collect();
+        let rejected: Vec<Document> =
+            rejected.iter().map(|plan| stages(plan, &Shape::default(), None)).collect();
         doc! {
             "explainVersion": "1",
             "queryPlanner": {

@@ -1,12 +1,12 @@
 //! `find`.
 
 use super::on_collection;
-use crate::cursor;
+use crate::HasEngine;
+use crate::cursor::{self, Wish};
 use crate::exec::produce::{Find as FindProducer, Producer};
 use crate::exec::{Feed, Scan, Target};
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::plan::{self, Plan, Query};
-use crate::HasEngine;
 use command::{Access, Context, Find, Reply, Request, Spec};
 use query::matcher::Matcher;
 use query::projection::Projection;
@@ -16,9 +16,12 @@ use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn spec<S: HasEngine>() -> Spec<S> {
-    on_collection("find", Access::Read, "documents of a collection that match a filter", |host, ctx, request| {
-        Box::pin(async move { run(&*host, &ctx, &request).await })
-    })
+    on_collection(
+        "find",
+        Access::Read,
+        "documents of a collection that match a filter",
+        |host, ctx, request| Box::pin(async move { run(&*host, &ctx, &request).await }),
+    )
 }
 
 async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
@@ -26,7 +29,12 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     refuse_transaction(ctx)?;
     host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
     let producer = producer(host, ctx, &find)?;
-    cursor::open(host.engine(), ctx, &find.ns, producer, find.batch_size, find.single_batch).await
+    let wish = Wish {
+        batch_size: find.batch_size,
+        single_batch: find.single_batch,
+        no_timeout: find.no_cursor_timeout,
+    };
+    cursor::open(host.engine(), ctx, &find.ns, producer, wish).await
 }
 
 /// The documents of a find, planned.
@@ -40,10 +48,16 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
     if plain && let Some(key) = plan::id_point(&find.filter) {
         let plan = if collection.is_some() { plan::point(key) } else { Plan::nothing() };
         let feed = Feed::new(target, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
-        return Ok(Producer::Find(Box::new(FindProducer { feed, projection: None, positional: None, sort_key: None })));
+        return Ok(Producer::Find(Box::new(FindProducer {
+            feed,
+            projection: None,
+            positional: None,
+            sort_key: None,
+        })));
     }
     let planned = PlannedFind::new(host, ctx, find)?;
-    let feed = Feed::new(target, Scan::new(Arc::new(planned.plan), owner), planned.blocking, find.skip, limit);
+    let feed =
+        Feed::new(target, Scan::new(Arc::new(planned.plan), owner), planned.blocking, find.skip, limit);
     Ok(Producer::Find(Box::new(FindProducer {
         feed,
         projection: planned.projection,
@@ -71,8 +85,10 @@ impl PlannedFind {
             .as_ref()
             .map(|projection| Projection::parse(projection, &parse, Some(&matcher)))
             .transpose()?;
-        let positional =
-            projection.as_ref().filter(|projection| projection.needs_position()).map(|_| Arc::clone(&matcher));
+        let positional = projection
+            .as_ref()
+            .filter(|projection| projection.needs_position())
+            .map(|_| Arc::clone(&matcher));
         let order = plan::Order::parse(find.sort.as_ref(), find.hint.as_ref())?;
         let at = host.engine().store().last_op_time().ts;
         let collection = host.engine().store().catalog().get(&find.ns).cloned();

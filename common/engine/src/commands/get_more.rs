@@ -4,7 +4,10 @@ use crate::{HasEngine, cursor};
 use command::{Access, GetMore, Spec};
 
 pub(super) fn spec<S: HasEngine>() -> Spec<S> {
-    let run = |host: std::sync::Arc<S>, ctx: command::Context, request: command::Request| -> command::BoxFuture<_> {
+    let run = |host: std::sync::Arc<S>,
+               ctx: command::Context,
+               request: command::Request|
+     -> command::BoxFuture<_> {
         Box::pin(async move {
             let request = GetMore::parse(&request, &ctx.envelope)?;
             cursor::more(host.engine(), &ctx, &request).await

@@ -43,7 +43,11 @@ struct Report {
 }
 
 impl Report {
-    fn of(snapshot: &Snapshot, collection: &Arc<Collection>, interrupt: &mut Interrupt<'_>) -> Result<Report, Fault> {
+    fn of(
+        snapshot: &Snapshot,
+        collection: &Arc<Collection>,
+        interrupt: &mut Interrupt<'_>,
+    ) -> Result<Report, Fault> {
         let mut report = Report::default();
         for record in snapshot.scan(collection, &KeyRange::all(), Direction::Forward) {
             interrupt.tick()?;
@@ -101,7 +105,11 @@ impl Report {
             wanted += keys.len() as u64;
         }
         if found - wrong != wanted {
-            self.tell(format!("index {}: {} entries are missing", index.name, wanted.abs_diff(found - wrong)));
+            self.tell(format!(
+                "index {}: {} entries are missing",
+                index.name,
+                wanted.abs_diff(found - wrong)
+            ));
         }
         self.keys.push((index.name.clone(), found, self.errors.len() == told));
         Ok(())

@@ -54,7 +54,11 @@ pub(crate) async fn drop(host: &dyn HasEngine, ctx: &Context, request: &Drop) ->
 ///
 /// # Errors
 /// `NamespaceNotFound` (26), `NamespaceExists` (48), `IllegalOperation` (20) for a sharded collection.
-pub(crate) async fn rename(host: &dyn HasEngine, ctx: &Context, request: &RenameCollection) -> Result<Reply, Fault> {
+pub(crate) async fn rename(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    request: &RenameCollection,
+) -> Result<Reply, Fault> {
     check(host, ctx, &request.from)?;
     check(host, ctx, &request.to)?;
     if request.from == request.to {

@@ -37,7 +37,11 @@ pub(crate) async fn drop_database(
 ///
 /// # Errors
 /// Those of the filter.
-pub(crate) fn list_databases(host: &dyn HasEngine, ctx: &Context, request: &ListDatabases) -> Result<Reply, Fault> {
+pub(crate) fn list_databases(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    request: &ListDatabases,
+) -> Result<Reply, Fault> {
     let store = host.engine().store();
     let catalog = store.catalog();
     let filter = Matcher::parse(&request.filter, &parse_context(ctx, None)?)?;

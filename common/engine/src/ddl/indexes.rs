@@ -37,7 +37,8 @@ pub(crate) async fn create_indexes(
         true => (collection.indexes.len(), collection.indexes.len()),
         false => {
             let store = engine.store();
-            let done = engine.long_work(|| store.create_indexes(&request.ns, &specs).map_err(Fault::from)).await?;
+            let done =
+                engine.long_work(|| store.create_indexes(&request.ns, &specs).map_err(Fault::from)).await?;
             (done.before, done.after)
         }
     };
@@ -57,7 +58,11 @@ pub(crate) async fn create_indexes(
 ///
 /// # Errors
 /// `NamespaceNotFound` (26), `IndexNotFound` (27), `InvalidOptions` (72) for the index on `_id`.
-pub(crate) async fn drop_indexes(host: &dyn HasEngine, ctx: &Context, request: &DropIndexes) -> Result<Reply, Fault> {
+pub(crate) async fn drop_indexes(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    request: &DropIndexes,
+) -> Result<Reply, Fault> {
     check(host, ctx, &request.ns)?;
     let store = host.engine().store();
     let Some(collection) = store.catalog().get(&request.ns).cloned() else {
@@ -84,13 +89,19 @@ fn selected(collection: &Collection, selector: &IndexSelector) -> Result<Vec<Str
         false => Ok(()),
     };
     match selector {
-        IndexSelector::All => {
-            Ok(collection.indexes.iter().filter(|index| !index.is_id()).map(|index| index.name.clone()).collect())
-        }
+        IndexSelector::All => Ok(collection
+            .indexes
+            .iter()
+            .filter(|index| !index.is_id())
+            .map(|index| index.name.clone())
+            .collect()),
         IndexSelector::Names(names) => {
             for name in names {
                 let Some(index) = collection.index(name) else {
-                    return Err(Fault::new(Code::IndexNotFound, format!("index not found with name [{name}]")));
+                    return Err(Fault::new(
+                        Code::IndexNotFound,
+                        format!("index not found with name [{name}]"),
+                    ));
                 };
                 refuse_id(index.is_id())?;
             }
@@ -99,7 +110,10 @@ fn selected(collection: &Collection, selector: &IndexSelector) -> Result<Vec<Str
         IndexSelector::Pattern(pattern) => {
             let same: Vec<_> = collection.indexes.iter().filter(|index| equal(&index.key, pattern)).collect();
             match same.as_slice() {
-                [] => Err(Fault::new(Code::IndexNotFound, format!("can't find index with key: {}", shell(pattern)))),
+                [] => Err(Fault::new(
+                    Code::IndexNotFound,
+                    format!("can't find index with key: {}", shell(pattern)),
+                )),
                 [index] => {
                     refuse_id(index.is_id())?;
                     Ok(vec![index.name.clone()])

@@ -1,7 +1,7 @@
 //! Lists of collections and indexes, as cursors.
 
 use crate::HasEngine;
-use crate::cursor;
+use crate::cursor::{self, Wish};
 use crate::exec::Producer;
 use crate::op_context::parse_context;
 use bson::{RawDocumentBuf, cstr};
@@ -30,23 +30,27 @@ pub(crate) async fn list_collections(
         listed.push_back(if request.name_only { brief(collection) } else { whole });
     }
     let ns = Namespace::command_cursor(&request.db, "listCollections")?;
-    let batch_size = request.batch_size.or(Some(u64::MAX));
-    cursor::open(host.engine(), ctx, &ns, Producer::Documents(listed), batch_size, false).await
+    let wish = Wish::batches_of(request.batch_size.or(Some(u64::MAX)));
+    cursor::open(host.engine(), ctx, &ns, Producer::Documents(listed), wish).await
 }
 
 /// `listIndexes`.
 ///
 /// # Errors
 /// `NamespaceNotFound` (26).
-pub(crate) async fn list_indexes(host: &dyn HasEngine, ctx: &Context, request: &ListIndexes) -> Result<Reply, Fault> {
+pub(crate) async fn list_indexes(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    request: &ListIndexes,
+) -> Result<Reply, Fault> {
     let catalog = host.engine().store().catalog();
     let Some(collection) = catalog.get(&request.ns) else {
         return Err(Fault::new(Code::NamespaceNotFound, format!("ns does not exist: {}", request.ns)));
     };
     let ready = collection.indexes.iter().filter(|index| index.ready.is_some());
     let listed = ready.map(|index| index.spec.clone()).collect();
-    let batch_size = request.batch_size.or(Some(u64::MAX));
-    cursor::open(host.engine(), ctx, &request.ns, Producer::Documents(listed), batch_size, false).await
+    let wish = Wish::batches_of(request.batch_size.or(Some(u64::MAX)));
+    cursor::open(host.engine(), ctx, &request.ns, Producer::Documents(listed), wish).await
 }
 
 fn brief(collection: &Collection) -> RawDocumentBuf {

@@ -23,7 +23,11 @@ fn check(host: &dyn HasEngine, ctx: &Context, ns: &Namespace) -> Result<(), Faul
 }
 
 /// The reply, once the change is as safe as was asked for.
-async fn acknowledged(host: &dyn HasEngine, ctx: &Context, mut reply: RawDocumentBuf) -> Result<Reply, Fault> {
+async fn acknowledged(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    mut reply: RawDocumentBuf,
+) -> Result<Reply, Fault> {
     if let Some(error) = crate::write::wait(host, ctx, None).await? {
         reply.append(cstr!("writeConcernError"), error.to_doc());
     }

@@ -95,7 +95,8 @@ impl Feed {
         match &self.order {
             Order::AsScanned => self.stream(engine, ctx, &snapshot, &collection, taker).await,
             Order::ToSort(sort) => {
-                let wanted = self.limit.and_then(|limit| usize::try_from(limit.saturating_add(self.skip)).ok());
+                let wanted =
+                    self.limit.and_then(|limit| usize::try_from(limit.saturating_add(self.skip)).ok());
                 let mut sorter = Sorter::new(sort.clone(), wanted, limits::BLOCKING_STAGE_BYTES_MAX);
                 drive(engine, ctx, &mut self.scan, &snapshot, &collection, &mut |hit| {
                     sorter.push(&hit.doc, hit.doc.clone(), hit.doc.as_bytes().len())?;

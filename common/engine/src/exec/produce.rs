@@ -53,7 +53,12 @@ impl Producer {
     ///
     /// # Errors
     /// Those of the query; the cursor is dead then.
-    pub(crate) async fn fill(&mut self, engine: &Engine, ctx: &Context, batch: &mut Batch) -> Result<bool, Fault> {
+    pub(crate) async fn fill(
+        &mut self,
+        engine: &Engine,
+        ctx: &Context,
+        batch: &mut Batch,
+    ) -> Result<bool, Fault> {
         match self {
             Producer::Find(find) => find.fill(engine, ctx, batch).await,
             Producer::Pipeline(piped) => piped.fill(engine, ctx, batch).await,
@@ -163,7 +168,12 @@ fn pour(
 }
 
 /// Appends a document, which says whether it was taken and whether more are wanted. `keyed` is what the sort key is made of.
-fn put(batch: &mut Batch, shown: &RawDocument, sort: Option<&Sort>, keyed: &RawDocument) -> Result<Flow, Fault> {
+fn put(
+    batch: &mut Batch,
+    shown: &RawDocument,
+    sort: Option<&Sort>,
+    keyed: &RawDocument,
+) -> Result<Flow, Fault> {
     let key = sort.map(|sort| sort.key(keyed)).transpose()?;
     if !batch.push(shown, key.as_deref()) {
         return Ok(Flow::Refuse);

@@ -98,9 +98,15 @@ impl Scan {
         let mut left = budget;
         match &plan.access {
             Access::Nothing => Ok(Pace::Finished),
-            Access::Points(keys) => self.points(&plan, keys, snapshot, collection, &mut left, interrupt, sink),
-            Access::Records(ranges) => self.records(&plan, ranges, snapshot, collection, &mut left, interrupt, sink),
-            Access::Index(access) => self.index(&plan, access, snapshot, collection, &mut left, interrupt, sink),
+            Access::Points(keys) => {
+                self.points(&plan, keys, snapshot, collection, &mut left, interrupt, sink)
+            }
+            Access::Records(ranges) => {
+                self.records(&plan, ranges, snapshot, collection, &mut left, interrupt, sink)
+            }
+            Access::Index(access) => {
+                self.index(&plan, access, snapshot, collection, &mut left, interrupt, sink)
+            }
         }
     }
 
@@ -159,6 +165,7 @@ impl Scan {
                 interrupt.tick()?;
                 let (key, doc) = record?;
                 self.docs_examined += 1;
+                self.keys_examined += u64::from(plan.bounds.is_some());
                 match self.offer(key.clone(), doc, sink)? {
                     Flow::Continue => self.done = Some((key, Bytes::new())),
                     Flow::Stop => {

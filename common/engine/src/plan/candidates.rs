@@ -81,7 +81,15 @@ pub(super) fn by_index(index: &Arc<Index>, query: &Query<'_>) -> Result<Option<C
     if index.sparse && bounds.fields.iter().all(may_be_null) {
         return Ok(None);
     }
-    Ok(Some(candidate(Some(Arc::clone(index)), pattern, index.key.clone(), bounds, query, index.unique, multikey)))
+    Ok(Some(candidate(
+        Some(Arc::clone(index)),
+        pattern,
+        index.key.clone(),
+        bounds,
+        query,
+        index.unique,
+        multikey,
+    )))
 }
 
 fn candidate(
@@ -119,7 +127,10 @@ fn bounds_of(query: &Query<'_>, pattern: &KeyPattern, multikey: bool) -> FieldBo
 /// The direction in which a walk of these keys yields the order of `sort`.
 fn sorts(sort: &Sort, pattern: &KeyPattern, bounds: &FieldBounds, ties_by_id: bool) -> Option<Direction> {
     let is_point = |at: usize| {
-        bounds.fields.get(at).is_some_and(|field| matches!(field.intervals.as_slice(), [one] if one.is_point()))
+        bounds
+            .fields
+            .get(at)
+            .is_some_and(|field| matches!(field.intervals.as_slice(), [one] if one.is_point()))
     };
     let id_tie = ties_by_id.then_some(("_id", false));
     let mut keys = pattern

@@ -66,11 +66,14 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
     if is_id {
         return by_id(query);
     }
-    let named = collection.indexes.iter().filter(|index| !index.hidden && index.usable_at(query.at)).find(|index| match hint {
-        Hint::Name(name) => index.name == *name,
-        Hint::Pattern(pattern) => same_pattern(&index.key, pattern),
-        Hint::Natural { .. } => false,
-    });
+    let named =
+        collection.indexes.iter().filter(|index| !index.hidden && index.usable_at(query.at)).find(|index| {
+            match hint {
+                Hint::Name(name) => index.name == *name,
+                Hint::Pattern(pattern) => same_pattern(&index.key, pattern),
+                Hint::Natural { .. } => false,
+            }
+        });
     let Some(index) = named else {
         return Err(Fault::bad_value(
             "error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index",

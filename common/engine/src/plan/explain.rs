@@ -50,7 +50,8 @@ pub(crate) fn stages(plan: &Plan, shape: &Shape, counts: Option<&Counts>) -> Doc
         if let Some(limit) = shape.limit {
             sort.insert("limitAmount", number(limit.saturating_add(shape.skip)));
         }
-        let kept = matched.map(|n| n.min(shape.limit.map_or(u64::MAX, |limit| limit.saturating_add(shape.skip))));
+        let kept =
+            matched.map(|n| n.min(shape.limit.map_or(u64::MAX, |limit| limit.saturating_add(shape.skip))));
         stage = wrap(sort, kept, stage);
     }
     if shape.skip > 0 {
@@ -111,14 +112,20 @@ fn access(plan: &Plan, shape: &Shape, counts: Option<&Counts>) -> Document {
     }
 }
 
+/// The stage that counts keys and looks at no document.
+pub(crate) fn count_scan(plan: &Plan, bounds: &Bounds, counts: Option<&Counts>) -> Document {
+    let mut stage = index_scan(plan, bounds, counts);
+    stage.insert("stage", "COUNT_SCAN");
+    stage
+}
+
 /// The stage that walks keys.
-pub(crate) fn index_scan(plan: &Plan, bounds: &Bounds, counts: Option<&Counts>) -> Document {
+fn index_scan(plan: &Plan, bounds: &Bounds, counts: Option<&Counts>) -> Document {
     let index = match &plan.access {
         Access::Index(access) => Some(&access.index),
         _ => None,
     };
-    let stage = counted(doc! {"stage": "IXSCAN"}, counts.map(|counts| counts.keys));
-    let mut stage = stage;
+    let mut stage = counted(doc! {"stage": "IXSCAN"}, counts.map(|counts| counts.keys));
     stage.insert("keyPattern", document(&bounds.key_pattern));
     stage.insert("indexName", bounds.index_name.as_str());
     stage.insert("isMultiKey", index.is_some_and(|index| index.multikey()));
@@ -139,7 +146,8 @@ fn shown_bounds(plan: &Plan, bounds: &Bounds) -> Document {
     for ((name, value), field) in bounds.key_pattern.iter().flatten().zip(&bounds.fields.fields) {
         let descending = value::number::Number::from_raw(value).is_some_and(|number| number.to_f64() < 0.0);
         let reversed = descending != (plan.direction == Direction::Backward);
-        let mut texts: Vec<String> = field.intervals.iter().map(|interval| text(interval, reversed)).collect();
+        let mut texts: Vec<String> =
+            field.intervals.iter().map(|interval| text(interval, reversed)).collect();
         if reversed {
             texts.reverse();
         }
@@ -163,7 +171,9 @@ fn text(interval: &Interval, reversed: bool) -> String {
 /// A value as the shell writes it.
 fn shell(value: &Bson) -> String {
     match value {
-        Bson::Double(number) if number.is_infinite() => if *number > 0.0 { "inf.0" } else { "-inf.0" }.to_owned(),
+        Bson::Double(number) if number.is_infinite() => {
+            if *number > 0.0 { "inf.0" } else { "-inf.0" }.to_owned()
+        }
         Bson::Double(number) if number.is_nan() => "nan.0".to_owned(),
         Bson::Double(number) if number.fract() == 0.0 => format!("{number:.1}"),
         Bson::String(text) => format!("\"{text}\""),
@@ -176,7 +186,8 @@ fn shell(value: &Bson) -> String {
         Bson::RegularExpression(regex) => format!("/{}/{}", regex.pattern.as_str(), regex.options.as_str()),
         Bson::Document(doc) if doc.is_empty() => "{}".to_owned(),
         Bson::Document(doc) => {
-            let fields: Vec<String> = doc.iter().map(|(name, value)| format!("{name}: {}", shell(value))).collect();
+            let fields: Vec<String> =
+                doc.iter().map(|(name, value)| format!("{name}: {}", shell(value))).collect();
             format!("{{ {} }}", fields.join(", "))
         }
         Bson::Array(values) if values.is_empty() => "[]".to_owned(),
@@ -239,7 +250,9 @@ pub(crate) fn parsed_query(filter: &RawDocument) -> Document {
                     }
                 }
             }
-            Bson::RegularExpression(regex) => conditions.push(doc! {name: {"$regex": regex.pattern.as_str()}}),
+            Bson::RegularExpression(regex) => {
+                conditions.push(doc! {name: {"$regex": regex.pattern.as_str()}})
+            }
             value => conditions.push(doc! {name: {"$eq": value}}),
         }
     }

@@ -17,7 +17,10 @@ pub(crate) fn id_point(filter: &RawDocument) -> Option<RecordKey> {
             None => true,
             Some(first) => !first.ok()?.key().as_str().starts_with('$'),
         },
-        RawBsonRef::RegularExpression(_) | RawBsonRef::Array(_) | RawBsonRef::Undefined | RawBsonRef::Null => false,
+        RawBsonRef::RegularExpression(_)
+        | RawBsonRef::Array(_)
+        | RawBsonRef::Undefined
+        | RawBsonRef::Null => false,
         _ => true,
     };
     plain.then(|| {

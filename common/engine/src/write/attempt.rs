@@ -191,7 +191,10 @@ pub(crate) fn create_quietly(engine: &Engine, ns: &Namespace) -> Result<Arc<Coll
         Ok(collection) => Ok(collection),
         Err(storage::Error::NamespaceExists { .. }) => {
             engine.store().catalog().get(ns).cloned().ok_or_else(|| {
-                Fault::new(Code::ConflictingOperationInProgress, format!("{ns} was dropped while it was being made"))
+                Fault::new(
+                    Code::ConflictingOperationInProgress,
+                    format!("{ns} was dropped while it was being made"),
+                )
             })
         }
         Err(error) => Err(error.fault()),

@@ -6,6 +6,7 @@ use super::job::Job;
 use super::multi::{self, Change};
 use super::target::Seek;
 use command::DeleteStatement;
+use std::time::Instant;
 use types::{Fault, OpTime};
 
 /// What one statement came to.
@@ -25,6 +26,7 @@ pub(crate) async fn delete_statement(
     statement: &DeleteStatement,
     statement_id: i32,
 ) -> Result<Deleted, Fault> {
+    job.ctx.check(Instant::now())?;
     let mut seek = Seek::parse(job, &statement.filter, None, statement.hint.as_ref())?;
     if statement.multi {
         job.refuse_retryable_multi()?;

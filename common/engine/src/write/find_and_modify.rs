@@ -17,7 +17,10 @@ use value::SharedDoc;
 ///
 /// # Errors
 /// Those of its parts.
-pub(crate) async fn find_and_modify(job: &mut Job<'_>, request: &FindAndModify) -> Result<RawDocumentBuf, Fault> {
+pub(crate) async fn find_and_modify(
+    job: &mut Job<'_>,
+    request: &FindAndModify,
+) -> Result<RawDocumentBuf, Fault> {
     let mut seek = Seek::parse(job, &request.filter, request.sort.as_ref(), request.hint.as_ref())?;
     let modify = match &request.action {
         FindAndModifyAction::Remove => None,
@@ -87,7 +90,11 @@ async fn run(
         }
         (None, _) => return Ok((none(), None)),
     };
-    attempt.record(request.statement_id, || Recorded { reply: Some(answer.clone()), wrote, ..Recorded::one() });
+    attempt.record(request.statement_id, || Recorded {
+        reply: Some(answer.clone()),
+        wrote,
+        ..Recorded::one()
+    });
     let at = attempt.commit()?;
     Ok((answer, at))
 }

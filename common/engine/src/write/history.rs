@@ -84,7 +84,10 @@ impl History {
 
     /// What the statement came to, if it was executed.
     pub(crate) fn find(&self, statement: i32) -> Option<&Recorded> {
-        self.ranges.iter().find(|range| (range.first..=range.last).contains(&statement)).map(|range| &range.recorded)
+        self.ranges
+            .iter()
+            .find(|range| (range.first..=range.last).contains(&statement))
+            .map(|range| &range.recorded)
     }
 
     /// Adds an executed statement.
@@ -145,7 +148,9 @@ impl History {
         };
         let version = stored.get_i32("v").map_err(broken)?;
         if version != VERSION {
-            return Err(Fault::internal(format!("config.transactions has version {version}, known is {VERSION}")));
+            return Err(Fault::internal(format!(
+                "config.transactions has version {version}, known is {VERSION}"
+            )));
         }
         let txn_number = stored.get_i64("txnNum").map_err(broken)?;
         let mut ranges = Vec::new();
@@ -227,9 +232,13 @@ mod tests {
         assert_eq!(history.ranges.len(), 3);
         let stored = history.to_doc(0);
         assert_eq!(History::open(session, 3, Some(&stored)), Ok(history.clone()));
-        for (statement, expected) in
-            [(0, Some(&plain)), (999, Some(&plain)), (1000, Some(&upsert)), (1001, None), (1002, Some(&image))]
-        {
+        for (statement, expected) in [
+            (0, Some(&plain)),
+            (999, Some(&plain)),
+            (1000, Some(&upsert)),
+            (1001, None),
+            (1002, Some(&image)),
+        ] {
             assert_eq!(history.find(statement), expected, "{statement}");
         }
         let next = History::open(session, 4, Some(&stored)).unwrap();

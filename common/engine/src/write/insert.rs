@@ -5,6 +5,7 @@ use super::history::Recorded;
 use super::job::{Job, failed};
 use super::prepare;
 use command::{StatementIds, WriteOutcome};
+use std::time::Instant;
 use types::{Fault, OpTime};
 use value::SharedDoc;
 
@@ -12,6 +13,9 @@ use value::SharedDoc;
 const COMMIT_COUNT_MAX: usize = 500;
 /// Bytes of one commit, but for the last document.
 const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Groups up to this size are committed on the task that serves the request.
+const INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Documents of a command with their positions in it.
 type Prepared = Vec<(usize, SharedDoc)>;
@@ -69,8 +73,16 @@ async fn commit(
     if group.is_empty() {
         return Ok(true);
     }
+    job.ctx.check(Instant::now())?;
+    let long = group.iter().map(|(_, document)| document.as_bytes().len()).sum::<usize>() > INLINE_BYTES_MAX;
     loop {
-        match attempt(job, &group, statements, ordered) {
+        let tried = if long {
+            // Preparing takes time, and a commit waits where storage slows its writers.
+            job.engine.long_work(|| attempt(job, &group, statements, ordered)).await
+        } else {
+            attempt(job, &group, statements, ordered)
+        };
+        match tried {
             Ok((part, at)) => {
                 job.committed(at);
                 outcome.n += part.n;

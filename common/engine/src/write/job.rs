@@ -37,7 +37,10 @@ impl<'a> Job<'a> {
     ) -> Result<Job<'a>, Fault> {
         refuse_transaction(ctx)?;
         host.check_writable(ns)?;
-        if ns.is_system() && !matches!(ns.collection(), "system.js" | "system.users" | "system.roles" | "system.version") {
+        if ns.is_system()
+            && !matches!(ns.db(), "admin" | "config" | "local")
+            && ns.collection() != "system.js"
+        {
             return Err(Fault::new(Code::InvalidNamespace, format!("cannot write to '{ns}'")));
         }
         Ok(Job {

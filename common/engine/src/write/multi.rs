@@ -19,6 +19,9 @@ const PORTION_COUNT_MAX: usize = 500;
 /// Bytes of one portion, but for the last document.
 const PORTION_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Portions up to this size are committed on the task that serves the request.
+const INLINE_COUNT_MAX: usize = 32;
+
 /// What happens to each match.
 pub(crate) enum Change<'a> {
     Update(&'a Modify),
@@ -64,12 +67,7 @@ pub(crate) async fn run(job: &mut Job<'_>, seek: &mut Seek, change: &Change<'_>)
 }
 
 /// The record keys that an index scan finds, as a plan by key that checks the whole filter again.
-async fn gather(
-    job: &Job<'_>,
-    seek: &Seek,
-    collection: &Arc<Collection>,
-    plan: Plan,
-) -> Result<Plan, Fault> {
+async fn gather(job: &Job<'_>, seek: &Seek, collection: &Arc<Collection>, plan: Plan) -> Result<Plan, Fault> {
     let mut keys: Vec<RecordKey> = Vec::new();
     let mut bytes = 0;
     let snapshot = job.engine.store().snapshot();
@@ -123,19 +121,24 @@ async fn portion(job: &Job<'_>, scan: &mut Scan) -> Result<(Portion, Pace), Faul
     Ok((Portion { collection, attempt, hits }, pace))
 }
 
-async fn commit(job: &mut Job<'_>, scan: &Scan, portion: Portion, change: &Change<'_>) -> Result<Counts, Fault> {
+async fn commit(
+    job: &mut Job<'_>,
+    scan: &Scan,
+    portion: Portion,
+    change: &Change<'_>,
+) -> Result<Counts, Fault> {
     let Portion { collection, mut attempt, hits } = portion;
     let Some(collection) = collection else { return Ok(Counts::default()) };
-    let mut counts = Counts::default();
-    let mut outcome = Ok(());
-    for hit in &hits {
-        outcome = stage(job, &mut attempt, &collection, hit, change, &mut counts);
-        if outcome.is_err() {
-            break;
+    let all = || -> Result<(Counts, Option<OpTime>), Failure> {
+        let mut counts = Counts::default();
+        for hit in &hits {
+            stage(job, &mut attempt, &collection, hit, change, &mut counts)?;
         }
-    }
-    match outcome.and_then(|()| attempt.commit()) {
-        Ok(at) => {
+        Ok((counts, attempt.commit()?))
+    };
+    let tried = if hits.len() > INLINE_COUNT_MAX { job.engine.long_work(all).await } else { all() };
+    match tried {
+        Ok((counts, at)) => {
             job.committed(at);
             Ok(counts)
         }
@@ -144,7 +147,12 @@ async fn commit(job: &mut Job<'_>, scan: &Scan, portion: Portion, change: &Chang
     }
 }
 
-async fn one_by_one(job: &mut Job<'_>, scan: &Scan, hits: &[Hit], change: &Change<'_>) -> Result<Counts, Fault> {
+async fn one_by_one(
+    job: &mut Job<'_>,
+    scan: &Scan,
+    hits: &[Hit],
+    change: &Change<'_>,
+) -> Result<Counts, Fault> {
     let mut counts = Counts::default();
     for hit in hits {
         let mut patience = Patience::default();

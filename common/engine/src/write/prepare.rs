@@ -102,7 +102,9 @@ fn check_id(element: &bson::raw::RawElement<'_>) -> Result<(), Fault> {
                 if name.starts_with('$') {
                     return Err(Fault::new(
                         Code::DollarPrefixedFieldName,
-                        format!("_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."),
+                        format!(
+                            "_id fields may not contain '$'-prefixed fields: {name} is not valid for storage."
+                        ),
                     ));
                 }
             }
@@ -118,7 +120,10 @@ fn check_size(doc: &RawDocument) -> Result<(), Fault> {
     if bytes > limits::DOCUMENT_BYTES_MAX {
         return Err(Fault::new(
             Code::BSONObjectTooLarge,
-            format!("object to insert too large. size in bytes: {bytes}, max size: {}", limits::DOCUMENT_BYTES_MAX),
+            format!(
+                "object to insert too large. size in bytes: {bytes}, max size: {}",
+                limits::DOCUMENT_BYTES_MAX
+            ),
         ));
     }
     Ok(())
@@ -183,7 +188,10 @@ mod tests {
         check(doc! {"_id": 1, "$a": 1}, Ok(doc! {"_id": 1, "$a": 1}));
         check(doc! {"_id": [1]}, Err(53));
         check(doc! {"_id": Bson::Undefined}, Err(53));
-        check(doc! {"_id": bson::Regex { pattern: bson::cstr!("a").into(), options: bson::cstr!("").into() }}, Err(53));
+        check(
+            doc! {"_id": bson::Regex { pattern: bson::cstr!("a").into(), options: bson::cstr!("").into() }},
+            Err(53),
+        );
         check(doc! {"_id": {"$a": 1}}, Err(52));
         check(doc! {"_id": Bson::Null}, Ok(doc! {"_id": Bson::Null}));
     }
@@ -192,7 +200,8 @@ mod tests {
     fn an_id_is_added_in_front() {
         let raw = SharedDoc::from(RawDocumentBuf::try_from(&doc! {"a": 1}).unwrap());
         let stored = insertable(&raw, || Timestamp::ZERO).unwrap();
-        let names: Vec<String> = stored.iter().map(|element| element.unwrap().0.as_str().to_owned()).collect();
+        let names: Vec<String> =
+            stored.iter().map(|element| element.unwrap().0.as_str().to_owned()).collect();
         assert_eq!(names, ["_id", "a"]);
         assert!(stored.get_object_id("_id").is_ok());
     }

@@ -33,18 +33,13 @@ impl Seek {
         sort: Option<&SharedDoc>,
         hint: Option<&Hint>,
     ) -> Result<Seek, Fault> {
-        let mut seek =
-            Seek { point: None, filter: filter.clone(), matcher: None, sort: None, hint: hint.cloned() };
-        if hint.is_none() {
-            seek.point = plan::id_point(filter);
-        }
-        if seek.point.is_none() {
-            seek.matcher = Some(Arc::new(Matcher::parse(filter, &job.parse)?));
-            let order = Order::parse(sort, hint)?;
-            seek.sort = order.sort;
-            seek.hint = order.hint;
-        }
-        Ok(seek)
+        let Order { sort, hint } = Order::parse(sort, hint)?;
+        let point = if hint.is_none() { plan::id_point(filter) } else { None };
+        let matcher = match &point {
+            Some(_) => None,
+            None => Some(Arc::new(Matcher::parse(filter, &job.parse)?)),
+        };
+        Ok(Seek { point, filter: filter.clone(), matcher, sort, hint })
     }
 
     /// The filter's matcher, which a point look-up does without.

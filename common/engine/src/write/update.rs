@@ -12,6 +12,7 @@ use command::{Modification, UpdateStatement};
 use query::matcher::Matcher;
 use query::update::{self, Update, UpdateSpec};
 use std::sync::Arc;
+use std::time::Instant;
 use storage::Collection;
 use types::{Code, Fault, OpTime};
 use value::SharedDoc;
@@ -106,6 +107,7 @@ pub(crate) async fn update_statement(
     statement: &UpdateStatement,
     statement_id: i32,
 ) -> Result<Updated, Fault> {
+    job.ctx.check(Instant::now())?;
     let mut seek = Seek::parse(job, &statement.filter, statement.sort.as_ref(), statement.hint.as_ref())?;
     let constants = statement.constants.as_ref();
     let modify = Modify::parse(job, &mut seek, &statement.update, &statement.array_filters, constants)?;
@@ -188,7 +190,10 @@ async fn update_many(
 ) -> Result<Updated, Fault> {
     job.refuse_retryable_multi()?;
     if modify.update.is_replacement() {
-        return Err(Fault::new(Code::FailedToParse, "multi update is not supported for replacement-style update"));
+        return Err(Fault::new(
+            Code::FailedToParse,
+            "multi update is not supported for replacement-style update",
+        ));
     }
     let change = Change::Update(modify);
     let counts = multi::run(job, &mut seek, &change).await?;
@@ -206,7 +211,12 @@ async fn update_many(
             Ok((None, _)) => {
                 let counts = multi::run(job, &mut seek, &change).await?;
                 if counts.matched > 0 {
-                    return Ok(Updated { n: counts.matched, n_modified: counts.changed, upserted: None, retried: false });
+                    return Ok(Updated {
+                        n: counts.matched,
+                        n_modified: counts.changed,
+                        upserted: None,
+                        retried: false,
+                    });
                 }
             }
             Err(failure) => patience.after(job.ctx, failure).await?,

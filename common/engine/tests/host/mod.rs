@@ -41,8 +41,7 @@ impl Host {
 
     pub(crate) fn with_filter(filter: Option<Arc<dyn DocumentFilter>>) -> Arc<Host> {
         let dir = tempfile::tempdir().unwrap();
-        let options =
-            Options { engine: EngineKind::Memory, ..Options::new(dir.path(), Arc::new(WallClock)) };
+        let options = Options { engine: EngineKind::Memory, ..Options::new(dir.path(), Arc::new(WallClock)) };
         let store = Store::open(options).unwrap();
         let engine = Engine::new(store, Arc::new(runtime::clock::HybridClock::default()));
         Arc::new(Host { engine, specs: engine::commands(), filter, dir })
