@@ -69,7 +69,8 @@ impl Pattern {
     }
 }
 
-/// Compiles a PCRE pattern to one that searches bytes.
+/// Compiles a PCRE pattern to one that searches bytes. A dollar that ends the text takes a last line break into the
+/// match, where PCRE would stop before it; whether there is a match is the same.
 ///
 /// # Errors
 /// As [`Pattern::new`].

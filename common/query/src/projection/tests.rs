@@ -145,6 +145,7 @@ fn refused() {
     check_refused(doc! {"a..b": 1}, 15998);
     check_refused(doc! {"$a": 1}, 16410);
     check_refused(doc! {"a": {"$meta": "textScore"}}, 238);
+    check_refused(doc! {"a": {"$slice": [1, 0]}}, 28724);
     check_refused(doc! {"a.$": 1, "b.$": 1}, 31276);
     check_refused(doc! {"a.$": 0}, 31395);
     check_refused(doc! {"a.$.b": 1}, 31394);

@@ -42,10 +42,7 @@ impl Slice {
         }
         match numbers.as_slice() {
             [skip, limit] if *limit > 0 => Ok(Some(Slice { skip: Some(*skip), limit: *limit })),
-            [_, _] => Err(Fault::new(
-                Code::Location(28724),
-                "First argument to $slice must be an array, but is of type: int",
-            )),
+            [_, _] => Err(Fault::new(Code::Location(28724), "$slice limit must be positive")),
             _ => Ok(None),
         }
     }

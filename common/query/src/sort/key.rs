@@ -114,7 +114,7 @@ fn expand<'a>(
         let mut slots = slots.clone();
         for (at, rest) in &waiting {
             slots[*at] = match inner {
-                _ if ends(*at, *rest) => Slot::Value(element.clone()),
+                _ if ends(*at, *rest) => Slot::Value(element),
                 Some(_) => Slot::Open(*rest),
                 None => Slot::Missing,
             };
