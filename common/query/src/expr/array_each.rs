@@ -2,7 +2,7 @@
 
 use super::array::fail;
 use super::operator::{Arity, optional, required};
-use super::value::{from_raw, is_nullish, number, render, to_raw, type_name};
+use super::value::{check_growth, from_raw, is_nullish, number, render, to_raw, type_name};
 use super::variable::check_name;
 use super::{Env, Evaluate, Expr, Value, Variables, arguments};
 use crate::context::ParseContext;
@@ -119,7 +119,9 @@ impl Evaluate for Map {
             let frame = env.bind(self.slot, &element);
             out.push(self.body.eval(&env.with(&frame))?.unwrap_or(Bson::Null));
         }
-        Ok(Some(Bson::Array(out)))
+        let out = Some(Bson::Array(out));
+        check_growth(&out)?;
+        Ok(out)
     }
 }
 
@@ -170,6 +172,7 @@ impl Evaluate for Reduce {
             let bound = env.with(&outer);
             let frame = bound.bind(self.value, &value);
             let next = self.body.eval(&bound.with(&frame))?;
+            check_growth(&next)?;
             value = next;
         }
         Ok(value)

@@ -32,7 +32,7 @@ mod variable;
 pub use env::Env;
 pub use field_path::FieldPath;
 pub use value::{Evaluated, Value};
-pub use variable::Variables;
+pub use variable::{Variables, evaluate_let};
 
 pub(crate) use field_path::checked_field_name;
 pub(crate) use value::{element_name, from_raw, is_nullish, is_true, number, render, to_raw, type_name};

@@ -24,8 +24,7 @@ fn document() -> RawDocumentBuf {
 }
 
 fn context() -> ParseContext {
-    let vars =
-        RawDocumentBuf::try_from(&doc! { "v": 42, "w": {"$add": [1, "$$v"]}, "doc": {"k": "x"} }).unwrap();
+    let vars = RawDocumentBuf::try_from(&doc! { "v": 42, "w": "$a", "doc": {"k": "x"} }).unwrap();
     ParseContext::at(1_700_000_000_000).with_let(Some(vars)).with_cluster_time(Some(Timestamp::new(7, 8)))
 }
 
@@ -66,7 +65,7 @@ fn paths_and_variables() {
     check(bson!("$$ROOT.a"), bson!(5));
     check(bson!("$$CURRENT.o.p"), bson!({"q": 9}));
     check(bson!("$$v"), bson!(42));
-    check(bson!("$$w"), bson!(43));
+    check(bson!("$$w"), bson!("$a"));
     check(bson!("$$doc.k"), bson!("x"));
     check(bson!("$$NOW"), Bson::DateTime(bson::DateTime::from_millis(1_700_000_000_000)));
     check(bson!("$$CLUSTER_TIME"), Bson::Timestamp(bson::Timestamp { time: 7, increment: 8 }));
@@ -95,6 +94,16 @@ fn paths_and_variables() {
     refused(bson!({"$meta": "textScore"}), 238);
     refused(bson!({"$eq": [1]}), 16020);
     refused(bson!({"$slice": [1]}), 28667);
+}
+
+#[test]
+fn a_let_is_evaluated_once() {
+    let vars =
+        RawDocumentBuf::try_from(&doc! {"a": {"$add": [1, 2]}, "b": {"$literal": "$x"}, "c": "$$a"}).unwrap();
+    let expected = RawDocumentBuf::try_from(&doc! {"a": 3, "b": "$x", "c": 3}).unwrap();
+    assert_eq!(evaluate_let(&vars, &ParseContext::default()), Ok(expected));
+    let wrong = RawDocumentBuf::try_from(&doc! {"Upper": 1}).unwrap();
+    assert_eq!(evaluate_let(&wrong, &ParseContext::default()).unwrap_err().code.number(), 9);
 }
 
 #[test]
@@ -227,6 +236,15 @@ fn arrays() {
     check(bson!({"$max": ["$a", "$l"]}), bson!(7i64));
     check(bson!({"$min": "$arr"}), bson!(1));
     check(bson!({"$stdDevPop": [[2, 4]]}), bson!(1.0));
+    // Neither size nor depth grows without end.
+    let twice =
+        |twice: Bson| bson!({"$reduce": {"input": {"$range": [0, 100]}, "initialValue": [1], "in": twice}});
+    refused(twice(bson!({"$concatArrays": ["$$value", "$$value"]})), 146);
+    refused(twice(bson!({"a": "$$value", "b": "$$value"})), 146);
+    refused(
+        bson!({"$reduce": {"input": {"$range": [0, 100_000]}, "initialValue": 1, "in": {"a": "$$value"}}}),
+        15,
+    );
     refused(bson!({"$size": "$a"}), 17124);
     refused(bson!({"$in": [1, "$a"]}), 40081);
     refused(bson!({"$range": [0, i32::MAX]}), 146);

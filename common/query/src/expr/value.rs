@@ -1,7 +1,7 @@
 //! Small facts about values: truth, type names, conversion between raw and owned.
 
 use bson::{Bson, Document, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
-use types::{Code, Fault};
+use types::{Code, Fault, limits};
 use value::number::Number;
 
 /// The value of an expression; `None` is missing.
@@ -55,25 +55,73 @@ fn invalid(error: bson::error::Error) -> Fault {
     Fault::new(Code::InvalidBSON, error.to_string())
 }
 
-/// Encodes a value. Fails only for names that hold a NUL, which an expression can build.
+/// Encodes a value.
+///
+/// # Errors
+/// For names that hold a NUL and for deeper nesting than BSON may have; an expression can build both.
 pub(crate) fn to_raw(value: &Bson) -> Result<RawBson, Fault> {
+    encode(value, limits::BSON_DEPTH_MAX)
+}
+
+fn encode(value: &Bson, levels: usize) -> Result<RawBson, Fault> {
+    let below = || levels.checked_sub(1).ok_or_else(too_deep);
     Ok(match value {
         Bson::Document(document) => {
+            let levels = below()?;
             let mut out = RawDocumentBuf::new();
             for (name, value) in document {
-                out.append(element_name(name)?, to_raw(value)?);
+                out.append(element_name(name)?, encode(value, levels)?);
             }
             RawBson::Document(out)
         }
         Bson::Array(array) => {
+            let levels = below()?;
             let mut out = RawArrayBuf::new();
             for value in array {
-                out.push(to_raw(value)?);
+                out.push(encode(value, levels)?);
             }
             RawBson::Array(out)
         }
         other => RawBson::try_from(other.clone()).map_err(invalid)?,
     })
+}
+
+fn too_deep() -> Fault {
+    Fault::new(Code::Overflow, format!("a value is nested more than {} levels deep", limits::BSON_DEPTH_MAX))
+}
+
+/// Refuses a value that is too deep or too large to be computed with further. Checked where a value is bound to a
+/// variable, which is where repetition could let it grow without end.
+pub(crate) fn check_growth(value: &Value) -> Result<(), Fault> {
+    let Some(value) = value else { return Ok(()) };
+    if measure(value, limits::BSON_DEPTH_MAX)? > limits::BLOCKING_STAGE_BYTES_MAX {
+        return Err(Fault::new(
+            Code::ExceededMemoryLimit,
+            format!("a value of an expression uses more than {} bytes", limits::BLOCKING_STAGE_BYTES_MAX),
+        ));
+    }
+    Ok(())
+}
+
+/// Bytes of a value in memory, roughly.
+fn measure(value: &Bson, levels: usize) -> Result<usize, Fault> {
+    let below = || levels.checked_sub(1).ok_or_else(too_deep);
+    let inner = match value {
+        Bson::Document(document) => {
+            let levels = below()?;
+            document.iter().try_fold(0, |sum, (name, value)| {
+                Ok::<_, Fault>(sum + name.len() + measure(value, levels)?)
+            })?
+        }
+        Bson::Array(array) => {
+            let levels = below()?;
+            array.iter().try_fold(0, |sum, value| Ok::<_, Fault>(sum + measure(value, levels)?))?
+        }
+        Bson::String(text) | Bson::Symbol(text) | Bson::JavaScriptCode(text) => text.len(),
+        Bson::Binary(binary) => binary.bytes.len(),
+        _ => 0,
+    };
+    Ok(inner + std::mem::size_of::<Bson>())
 }
 
 /// The name of an element as BSON holds it.

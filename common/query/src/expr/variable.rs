@@ -1,10 +1,10 @@
 //! Variables: `$$ROOT` and its kin, `$let`, the command's own `let`; and `$literal`, which is none.
 
 use super::operator::{Operator, Shape, required};
-use super::value::from_raw;
+use super::value::{check_growth, from_raw, to_raw};
 use super::{Env, Evaluate, Expr, Node, Value, arguments, field_path::FieldPath, parse};
 use crate::context::ParseContext;
-use bson::{Bson, DateTime, RawBsonRef};
+use bson::{Bson, DateTime, RawBsonRef, RawDocument, RawDocumentBuf};
 use std::sync::Arc;
 use types::{Code, Fault};
 
@@ -36,20 +36,16 @@ impl Variables {
     /// The system's variables and the command's `let`.
     ///
     /// # Errors
-    /// If a `let` value is no constant expression, or its name is not allowed.
+    /// If the name of a `let` variable is not allowed.
     pub fn from_context(ctx: &ParseContext) -> Result<Variables, Fault> {
         let mut scope = Variables::new();
         let Some(given) = &ctx.let_vars else { return Ok(scope) };
         for element in given.iter() {
             let (name, raw) = element.map_err(arguments::invalid)?;
             check_name(name.as_str())?;
-            let expr = Expr::parse(raw, &scope, ctx)?;
-            let Some(value) = expr.as_constant().cloned() else {
-                return Err(Fault::new(
-                    Code::Location(4890500),
-                    "Command let Expression does not evaluate to a constant",
-                ));
-            };
+            // The context holds values, not expressions: a string with a dollar is just that string.
+            let value = Some(from_raw(raw)?);
+            check_growth(&value)?;
             scope.bindings.push((name.as_str().to_owned(), Binding::Constant(value)));
         }
         Ok(scope)
@@ -74,6 +70,26 @@ impl Variables {
             Binding::Constant(_) => None,
         }
     }
+}
+
+/// Evaluates a command's `let`: what [`ParseContext::with_let`] takes. Each variable sees those before it.
+///
+/// # Errors
+/// For a name that is not allowed, and those of the expressions.
+pub fn evaluate_let(vars: &RawDocument, ctx: &ParseContext) -> Result<RawDocumentBuf, Fault> {
+    let mut scope = Variables::from_context(ctx)?;
+    let mut values = RawDocumentBuf::new();
+    let empty = RawDocumentBuf::new();
+    for element in vars {
+        let (name, raw) = element.map_err(arguments::invalid)?;
+        check_name(name.as_str())?;
+        let value = Expr::parse(raw, &scope, ctx)?.eval(&Env::new(&empty))?;
+        check_growth(&value)?;
+        // A document holds no missing values; undefined is what compares equal.
+        values.append(name, to_raw(value.as_ref().unwrap_or(&Bson::Undefined))?);
+        scope.bindings.push((name.as_str().to_owned(), Binding::Constant(value)));
+    }
+    Ok(values)
 }
 
 /// Refuses a name that a user may not bind.
@@ -178,11 +194,12 @@ fn parse_let(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseContext) -> Resu
 
 impl Evaluate for Let {
     fn eval(&self, env: &Env<'_>) -> Result<Value, Fault> {
-        let values = self
-            .bindings
-            .iter()
-            .map(|(slot, expr)| Ok((*slot, expr.eval(env)?)))
-            .collect::<Result<Vec<(usize, Value)>, Fault>>()?;
+        let mut values = Vec::with_capacity(self.bindings.len());
+        for (slot, expr) in &self.bindings {
+            let value = expr.eval(env)?;
+            check_growth(&value)?;
+            values.push((*slot, value));
+        }
         nested(env, &values, &self.body)
     }
 }

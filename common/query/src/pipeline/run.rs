@@ -4,6 +4,7 @@
 
 use super::Pipeline;
 use super::stage::Exec;
+use crate::raw;
 use bson::{RawDocument, RawDocumentBuf};
 use std::collections::VecDeque;
 use types::{Code, Fault, limits};
@@ -22,6 +23,8 @@ pub struct Run {
 struct Running {
     exec: Box<dyn Exec>,
     ended: bool,
+    /// Whether results can be nested deeper than the input.
+    deepens: bool,
 }
 
 impl Run {
@@ -31,7 +34,11 @@ impl Run {
         let stages = pipeline
             .stages
             .iter()
-            .map(|planned| Running { exec: planned.stage.start(stage_bytes_max), ended: false })
+            .map(|planned| Running {
+                exec: planned.stage.start(stage_bytes_max),
+                ended: false,
+                deepens: planned.stage.deepens(),
+            })
             .collect();
         Run { stages, inbox: VecDeque::new(), outbox: VecDeque::new(), finished: false }
     }
@@ -99,43 +106,82 @@ impl Run {
     /// Moves documents on until a result waits or the input is used up.
     fn pump(&mut self) -> Result<(), Fault> {
         if self.outbox.is_empty()
-            && let Some(document) = self.pull(self.stages.len())?
+            && let Some(document) = self.pull()?
         {
             self.outbox.push_back(document);
         }
         Ok(())
     }
 
-    /// The next document behind the first `count` stages.
-    fn pull(&mut self, count: usize) -> Result<Option<RawDocumentBuf>, Fault> {
-        let Some(index) = count.checked_sub(1) else { return Ok(self.inbox.pop_front()) };
+    /// The next document behind the last stage. A loop, not a recursion: pipelines are long and stacks are not.
+    fn pull(&mut self) -> Result<Option<RawDocumentBuf>, Fault> {
+        let last = self.stages.len();
+        // Asks for what comes out of the first `at` stages.
+        let mut at = last;
         loop {
-            let stage = &mut self.stages[index];
-            if let Some(document) = stage.exec.next()? {
-                return Ok(Some(document));
-            }
-            if stage.ended || stage.exec.is_done() {
-                return Ok(None);
-            }
-            match self.pull(index)? {
-                Some(document) => self.stages[index].exec.push(document)?,
-                None if self.is_over(index) => {
-                    let stage = &mut self.stages[index];
-                    stage.exec.end()?;
-                    stage.ended = true;
+            let document = match at.checked_sub(1).and_then(|index| self.stages.get_mut(index)) {
+                None => self.inbox.pop_front(),
+                Some(stage) => stage.next()?,
+            };
+            let over = document.is_none() && self.is_over(at);
+            match (document, self.stages.get_mut(at)) {
+                (Some(document), None) => return Ok(Some(document)),
+                (Some(document), Some(above)) => {
+                    above.exec.push(document)?;
+                    at += 1;
                 }
-                None => return Ok(None),
+                (None, None) if over => return Ok(None),
+                (None, Some(above)) if over => {
+                    if !above.ended {
+                        above.exec.end()?;
+                        above.ended = true;
+                    }
+                    at += 1;
+                }
+                (None, _) => match at.checked_sub(1) {
+                    Some(below) => at = below,
+                    None => return Ok(None),
+                },
             }
         }
     }
 
     /// Whether nothing more can come out of the first `count` stages, which have just given nothing.
     fn is_over(&self, count: usize) -> bool {
-        match count.checked_sub(1) {
+        match count.checked_sub(1).and_then(|index| self.stages.get(index)) {
             None => self.finished,
-            Some(index) => self.stages[index].ended || self.stages[index].exec.is_done(),
+            Some(stage) => stage.ended || stage.exec.is_done(),
         }
     }
+}
+
+impl Running {
+    fn next(&mut self) -> Result<Option<RawDocumentBuf>, Fault> {
+        let document = self.exec.next()?;
+        if let Some(document) = &document
+            && self.deepens
+        {
+            check_depth(document, limits::BSON_DEPTH_MAX)?;
+        }
+        Ok(document)
+    }
+}
+
+/// Many stages could each add a level: nothing deeper than BSON may be is passed on.
+fn check_depth(document: &RawDocument, levels: usize) -> Result<(), Fault> {
+    let Some(levels) = levels.checked_sub(1) else {
+        return Err(Fault::new(
+            Code::Overflow,
+            format!("a document is nested more than {} levels deep", limits::BSON_DEPTH_MAX),
+        ));
+    };
+    for field in raw::fields(document) {
+        let field = field?;
+        if let Some(inner) = field.document()?.or(field.array()?) {
+            check_depth(inner, levels)?;
+        }
+    }
+    Ok(())
 }
 
 fn check_size(document: &RawDocument) -> Result<(), Fault> {

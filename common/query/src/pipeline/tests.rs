@@ -309,6 +309,24 @@ fn memory_and_result_size_are_bounded() {
 }
 
 #[test]
+fn stages_cannot_nest_without_end() {
+    for stage in [
+        bson!({"$replaceRoot": {"newRoot": {"a": "$$ROOT"}}}),
+        bson!({"$project": {"a.b.c": "$$ROOT"}}),
+        bson!({"$group": {"_id": 1, "all": {"$push": "$$ROOT"}}}),
+        bson!({"$facet": {"all": []}}),
+        bson!({"$unwind": {"path": "$_id", "includeArrayIndex": (vec!["x"; 199].join("."))}}),
+    ] {
+        let stages = Bson::Array(vec![stage.clone(); 300]);
+        match run(&parse(&stages).unwrap(), &input(), BYTES) {
+            Err(fault) => assert_eq!(fault.code.number(), 15, "{stage}"),
+            // Setting the same index again adds no level.
+            Ok(_) => assert!(stage.to_string().contains("$unwind")),
+        }
+    }
+}
+
+#[test]
 fn a_scan_takes_the_front() {
     let mut pipeline = parse(
         &bson!([{"$match": {"k": "a"}}, {"$sort": {"n": 1}}, {"$skip": 1}, {"$limit": 2}, {"$count": "n"}]),

@@ -74,6 +74,23 @@ impl Stage {
         }
     }
 
+    /// Whether results can be nested deeper than the input.
+    pub(super) fn deepens(&self) -> bool {
+        match self {
+            Stage::Facet(_) | Stage::Group(_) => true,
+            Stage::Reshape(reshape) => reshape.deepens(),
+            // A new root is a part of the old one, or was built and measured.
+            Stage::ReplaceRoot(_) => false,
+            Stage::Unwind(unwind) => unwind.deepens(),
+            Stage::Count(_)
+            | Stage::Limit(_)
+            | Stage::Match(_)
+            | Stage::Sample(_)
+            | Stage::Skip(_)
+            | Stage::Sort(_) => false,
+        }
+    }
+
     /// A fresh execution of the stage.
     pub(super) fn start(&self, bytes_max: usize) -> Box<dyn Exec> {
         match self {

@@ -1,7 +1,7 @@
 //! What `$project`, `$addFields`, `$set` and `$unset` share: each document goes through a projection tree by itself.
 
 use super::Exec;
-use crate::projection::Tree;
+use crate::projection::{Kind, Tree};
 use bson::{RawDocument, RawDocumentBuf};
 use std::sync::Arc;
 use types::Fault;
@@ -19,6 +19,11 @@ impl Reshape {
 
     pub(super) fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Only computed fields can add levels.
+    pub(super) fn deepens(&self) -> bool {
+        self.tree.kind() != Kind::Exclusion && self.tree.top_level_fields().is_none()
     }
 
     pub(super) fn start(&self) -> impl Exec + use<> {

@@ -87,6 +87,11 @@ pub(in crate::pipeline) fn parse(
 }
 
 impl Unwind {
+    /// The index may be set at a new path.
+    pub(super) fn deepens(&self) -> bool {
+        self.index.is_some()
+    }
+
     pub(super) fn start(&self) -> impl Exec + use<> {
         Unwinding {
             unwind: self.clone(),
