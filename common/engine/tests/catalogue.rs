@@ -7,6 +7,7 @@ use engine::DocumentFilter;
 use host::Host;
 use std::sync::Arc;
 
+#[allow(clippy::unwrap_used)]
 fn batch(reply: &Document) -> Vec<Document> {
     let batch = reply.get_document("cursor").unwrap().get_array("firstBatch").unwrap();
     batch.iter().map(|doc| doc.as_document().unwrap().clone()).collect()

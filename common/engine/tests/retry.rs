@@ -88,3 +88,19 @@ async fn concurrent_increments_are_all_there() {
     running.join_all().await;
     assert_eq!(host.all(doc! {"find": "c"}).await[0].get("n"), Some(&Bson::Int32(400)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_known_after_a_restart() {
+    let dir = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let insert =
+        session(doc! {"insert": "c", "documents": [{"_id": 1}], "writeConcern": {"w": 1, "j": true}}, 1);
+    let update = session(doc! {"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}, 2);
+    let host = Host::open(dir.clone(), storage::EngineKind::Sled, None);
+    host.run(insert.clone()).await;
+    host.run(update.clone()).await;
+    drop(host);
+    let host = Host::open(dir, storage::EngineKind::Sled, None);
+    assert_eq!(host.run(update).await, doc! {"n": 1, "nModified": 1, "retriedStmtIds": [0]});
+    assert_eq!(host.code(insert).await, 225);
+    assert_eq!(host.all(doc! {"find": "c"}).await, [doc! {"_id": 1, "n": 1}]);
+}

@@ -42,7 +42,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
         None => {
             let scan = Scan::new(Arc::new(planned.plan), host.ownership(&aggregate.ns));
             let target = Target::of(&aggregate.ns, collection.as_ref());
-            Input::Feed(Feed::new(target, scan, planned.blocking, 0, planned.limit))
+            Input::Feed(Box::new(Feed::new(target, scan, planned.blocking, 0, planned.limit)))
         }
     };
     let producer = Producer::Pipeline(Box::new(Piped { input, run, waiting: None, ended: false, sort_key }));

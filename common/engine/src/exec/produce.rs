@@ -44,7 +44,7 @@ pub(crate) struct Piped {
 
 /// What a pipeline reads.
 pub(crate) enum Input {
-    Feed(Feed),
+    Feed(Box<Feed>),
     Documents(VecDeque<RawDocumentBuf>),
 }
 

@@ -57,7 +57,7 @@ pub(super) fn candidates(collection: &Collection, query: &Query<'_>) -> Result<V
             found.push(candidate);
         }
     }
-    found.sort_by(|a, b| b.score.cmp(&a.score));
+    found.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
     Ok(found)
 }
 

@@ -1,5 +1,6 @@
 //! A server that is nothing but an engine: runs commands through the table, as the front end would.
-#![allow(dead_code)]
+// Helpers of tests; not every test file uses all of them.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use command::{Client, Context, Envelope, Request, Routing, Spec};
@@ -13,7 +14,7 @@ pub(crate) struct Host {
     engine: Arc<Engine>,
     specs: Vec<Spec<Host>>,
     pub(crate) filter: Option<Arc<dyn DocumentFilter>>,
-    dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 impl HasEngine for Host {
@@ -40,8 +41,16 @@ impl Host {
     }
 
     pub(crate) fn with_filter(filter: Option<Arc<dyn DocumentFilter>>) -> Arc<Host> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options { engine: EngineKind::Memory, ..Options::new(dir.path(), Arc::new(WallClock)) };
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Host::open(dir, EngineKind::Memory, filter)
+    }
+
+    pub(crate) fn open(
+        dir: Arc<tempfile::TempDir>,
+        kind: EngineKind,
+        filter: Option<Arc<dyn DocumentFilter>>,
+    ) -> Arc<Host> {
+        let options = Options { engine: kind, ..Options::new(dir.path(), Arc::new(WallClock)) };
         let store = Store::open(options).unwrap();
         let engine = Engine::new(store, Arc::new(runtime::clock::HybridClock::default()));
         Arc::new(Host { engine, specs: engine::commands(), filter, dir })
@@ -60,10 +69,22 @@ impl Host {
         if !body.contains_key("$db") {
             body.insert("$db", "d");
         }
+        let mut call = self.try_prepare(body)?;
+        call.ctx.routing = routing.map(Arc::new);
+        call.run(self).await
+    }
+
+    /// A command that is ready to run, for running it often.
+    pub(crate) fn prepare(&self, mut body: Document) -> Call {
+        body.insert("$db", "d");
+        self.try_prepare(body).unwrap()
+    }
+
+    fn try_prepare(&self, body: Document) -> Result<Call, Fault> {
         let name = body.keys().next().unwrap().clone();
         let raw = RawDocumentBuf::try_from(&body).unwrap();
         let envelope = Envelope::parse(&raw)?;
-        let spec = self
+        let spec = *self
             .specs
             .iter()
             .find(|spec| spec.name == name || spec.aliases.contains(&name.as_str()))
@@ -82,10 +103,9 @@ impl Host {
             operation_id: 1,
             deadline,
             killed: Arc::new(AtomicBool::new(false)),
-            routing: routing.map(Arc::new),
+            routing: None,
         };
-        let reply = (spec.run)(Arc::clone(self), ctx, Request::from_body(raw)).await?;
-        Ok(Document::try_from(&*reply.doc).unwrap())
+        Ok(Call { spec, ctx, request: Request::from_body(raw) })
     }
 
     /// Runs a command that must not fail.
@@ -129,6 +149,25 @@ impl Host {
         let count = documents.len() as i32;
         let reply = self.run(doc! {"insert": "c", "documents": documents}).await;
         assert_eq!(reply, doc! {"n": count});
+    }
+}
+
+/// A command and its surroundings.
+pub(crate) struct Call {
+    spec: Spec<Host>,
+    ctx: Context,
+    request: Request,
+}
+
+impl Call {
+    pub(crate) async fn run(&self, host: &Arc<Host>) -> Result<Document, Fault> {
+        let reply = (self.spec.run)(Arc::clone(host), self.ctx.clone(), self.request.clone()).await?;
+        Ok(Document::try_from(&*reply.doc).unwrap())
+    }
+
+    /// As [`Call::run`]; gives the bytes of the reply and does not decode it.
+    pub(crate) async fn run_raw(&self, host: &Arc<Host>) -> RawDocumentBuf {
+        (self.spec.run)(Arc::clone(host), self.ctx.clone(), self.request.clone()).await.unwrap().doc
     }
 }
 
