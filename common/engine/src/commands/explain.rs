@@ -159,7 +159,7 @@ impl Telling<'_> {
         mut scan: Scan,
     ) -> Result<Document, Fault> {
         let tree = |counts: Option<&Counts>| count_stage(count_scan(plan, bounds, counts), counts);
-        let mut reply = self.planner(&request.ns, &request.filter, tree(None), &plan.rejected);
+        let mut reply = self.planner(&request.ns, &request.filter, tree(None), &plan.rejected());
         if self.verbosity >= Verbosity::ExecutionStats {
             let engine = self.host.engine();
             let snapshot = engine.store().snapshot();
@@ -357,7 +357,7 @@ impl Telling<'_> {
         outer: impl Fn(Document, Option<&Counts>) -> Document,
     ) -> Result<Document, Fault> {
         let tree = outer(stages(&told.plan, &told.shape, None), None);
-        let mut reply = self.planner(ns, filter, tree, &told.plan.rejected);
+        let mut reply = self.planner(ns, filter, tree, &told.plan.rejected());
         if self.verbosity >= Verbosity::ExecutionStats {
             let started = Instant::now();
             let mut counts = Counts::default();

@@ -12,6 +12,9 @@ use types::{Code, Fault};
 /// `NamespaceExists` (48) and what the host refuses.
 pub(crate) async fn create(host: &dyn HasEngine, ctx: &Context, request: &Create) -> Result<Reply, Fault> {
     check(host, ctx, &request.ns)?;
+    if request.ns.is_system() && !matches!(request.ns.db(), "admin" | "config" | "local") {
+        return Err(Fault::new(Code::InvalidNamespace, format!("Invalid system namespace: {}", request.ns)));
+    }
     host.check_creatable(&request.ns)?;
     let options = RawDocumentBuf::try_from(&request.options)
         .map_err(|error| Fault::internal(format!("options do not encode: {error}")))?;

@@ -14,6 +14,7 @@ use value::interval::Interval;
 pub(super) const ID_INDEX: &str = "_id_";
 
 /// A way to go.
+#[derive(Debug, Clone)]
 pub(super) struct Candidate {
     /// `None`: the records themselves, which are in `_id` order.
     pub(super) index: Option<Arc<Index>>,

@@ -24,14 +24,7 @@ pub(crate) struct Query<'a> {
 
 /// The plan of an equality on `_id` alone.
 pub(crate) fn point(key: RecordKey) -> Plan {
-    Plan {
-        access: Access::Points(vec![key]),
-        direction: Direction::Forward,
-        filter: None,
-        sorted: true,
-        bounds: None,
-        rejected: Vec::new(),
-    }
+    Plan::points(vec![key], None)
 }
 
 /// Chooses a plan.
@@ -45,14 +38,16 @@ pub(crate) fn choose(collection: Option<&Arc<Collection>>, query: &Query<'_>) ->
             let direction = if *backward { Direction::Backward } else { Direction::Forward };
             return Ok(Plan::whole(query.filter.clone(), direction));
         }
-        Some(hint) => return Ok(plan(hinted(collection, query, hint)?, query)),
+        Some(hint) => {
+            return Ok(plan(hinted(collection, query, hint)?, query.filter.clone(), query.sort.is_some()));
+        }
         None => {}
     }
     let mut all = candidates(collection, query)?.into_iter();
     let best = all.next().filter(|best| best.score.narrows() || best.sorts.is_some());
     let Some(best) = best else { return Ok(Plan::whole(query.filter.clone(), Direction::Forward)) };
-    let rejected = all.filter(|other| other.score.narrows()).map(|other| plan(other, query)).collect();
-    Ok(Plan { rejected, ..plan(best, query) })
+    let rejected = all.filter(|other| other.score.narrows()).collect();
+    Ok(Plan { rejected, ..plan(best, query.filter.clone(), query.sort.is_some()) })
 }
 
 fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Candidate, Fault> {
@@ -88,15 +83,19 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
     }
 }
 
-fn plan(candidate: Candidate, query: &Query<'_>) -> Plan {
+/// The plan of a candidate.
+pub(super) fn plan(candidate: Candidate, asked: Option<Arc<Matcher>>, to_sort: bool) -> Plan {
     let Candidate { index, pattern, key_pattern, bounds: fields, sorts, .. } = candidate;
     let bounds::Scan { ranges, exact } = bounds::scan(&fields, &pattern);
-    let filter = query.filter.clone().filter(|_| !exact);
+    let filter = asked.filter(|_| !exact);
     let access = match &index {
         _ if fields.is_empty() => Access::Nothing,
         Some(index) => Access::Index(IndexAccess { index: Arc::clone(index), ranges }),
         None => {
-            if fields.fields.iter().all(query::bounds::FieldBound::is_points) {
+            // As many ranges as points: too many points become one wide range.
+            let points =
+                fields.fields.iter().all(|field| field.is_points() && field.intervals.len() == ranges.len());
+            if points {
                 Access::Points(ranges.into_iter().map(|range| RecordKey::from(range.start)).collect())
             } else {
                 Access::Records(ranges)
@@ -108,7 +107,7 @@ fn plan(candidate: Candidate, query: &Query<'_>) -> Plan {
         access,
         direction: sorts.unwrap_or(Direction::Forward),
         filter,
-        sorted: query.sort.is_none() || sorts.is_some(),
+        sorted: !to_sort || sorts.is_some(),
         bounds: Some(Bounds { index_name, key_pattern, fields }),
         rejected: Vec::new(),
     }

@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) sorted: bool,
     /// Which keys, for explain: pattern and bounds.
     pub(crate) bounds: Option<Bounds>,
-    /// Other candidates that were considered, for explain.
-    pub(crate) rejected: Vec<Plan>,
+    /// What was considered and not chosen, for explain.
+    rejected: Vec<candidates::Candidate>,
 }
 
 /// The keys that an access walks.
@@ -72,6 +72,19 @@ impl Plan {
             bounds: None,
             rejected: Vec::new(),
         }
+    }
+
+    /// The plans that were considered and not chosen.
+    pub(crate) fn rejected(&self) -> Vec<Plan> {
+        self.rejected
+            .iter()
+            .map(|other| choose::plan(other.clone(), self.filter.clone(), !self.sorted))
+            .collect()
+    }
+
+    /// Records by key, each checked against the filter.
+    pub(crate) fn points(keys: Vec<RecordKey>, filter: Option<Arc<Matcher>>) -> Plan {
+        Plan { access: Access::Points(keys), filter, ..Plan::nothing() }
     }
 
     /// No document.

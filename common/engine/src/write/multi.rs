@@ -11,7 +11,7 @@ use super::update::Modify;
 use crate::exec::{Flow, Hit, Pace, Scan, drive};
 use crate::plan::{Access, Plan};
 use std::sync::Arc;
-use storage::{Collection, Direction, RecordKey};
+use storage::{Collection, RecordKey};
 use types::{Code, Fault, OpTime, limits};
 
 /// Documents of one portion.
@@ -85,14 +85,7 @@ async fn gather(job: &Job<'_>, seek: &Seek, collection: &Arc<Collection>, plan: 
     })
     .await?;
     keys.sort_unstable();
-    Ok(Plan {
-        access: Access::Points(keys),
-        direction: Direction::Forward,
-        filter: seek.whole_filter(),
-        sorted: true,
-        bounds: None,
-        rejected: Vec::new(),
-    })
+    Ok(Plan::points(keys, seek.whole_filter()))
 }
 
 struct Portion {
