@@ -179,7 +179,7 @@ async fn sizes_are_told() {
     let stats = host.run(doc! {"dbStats": 1}).await;
     assert_eq!((stats.get_i32("objects").unwrap(), stats.get_i32("collections").unwrap()), (10, 1));
     let valid = host.run(doc! {"validate": "c", "full": true}).await;
-    assert_eq!(valid.get_bool("valid").unwrap(), true);
+    assert!(valid.get_bool("valid").unwrap());
 }
 
 /// Owns documents with an even `_id`.

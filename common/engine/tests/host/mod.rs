@@ -160,6 +160,16 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Marks the operation as killed before it runs.
+    pub(crate) fn kill(&self) {
+        self.ctx.killed.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Lets the operation's time be over before it runs.
+    pub(crate) fn expire(&mut self) {
+        self.ctx.deadline = Some(std::time::Instant::now());
+    }
+
     pub(crate) async fn run(&self, host: &Arc<Host>) -> Result<Document, Fault> {
         let reply = (self.spec.run)(Arc::clone(host), self.ctx.clone(), self.request.clone()).await?;
         Ok(Document::try_from(&*reply.doc).unwrap())
