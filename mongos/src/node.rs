@@ -7,6 +7,7 @@ use crate::shards::{Shards, label_write};
 use bson::{Document, doc};
 use command::{BoxFuture, Context, Reply, Request};
 use frontend::{Front, FrontOptions, Frontend, Gossip, Hello, Host, Registry, Role};
+use query::context::ParseContext;
 use rpc::{Pool, SetAddress};
 use runtime::Tasks;
 use runtime::clock::HybridClock;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch as watch_channel;
 use types::{Fault, SessionId, Timestamp};
+use value::SharedDoc;
 
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -133,10 +135,19 @@ impl Node {
     }
 
     /// What filters and pipelines of one command are parsed with.
-    pub fn parse_context(&self, let_vars: Option<&value::SharedDoc>) -> query::context::ParseContext {
-        query::context::ParseContext::at(runtime::clock::now_millis())
-            .with_let(let_vars.map(value::SharedDoc::to_buf))
-            .with_cluster_time(Some(self.clock.latest()))
+    ///
+    /// # Errors
+    /// What is wrong with the command's `let`.
+    pub fn parse_context(&self, let_vars: Option<&SharedDoc>) -> Result<ParseContext, Fault> {
+        let context =
+            ParseContext::at(runtime::clock::now_millis()).with_cluster_time(Some(self.clock.latest()));
+        match let_vars {
+            Some(vars) => {
+                let values = query::expr::evaluate_let(vars, &context)?;
+                Ok(context.with_let(Some(values)))
+            }
+            None => Ok(context),
+        }
     }
 }
 
@@ -195,7 +206,7 @@ impl Host for Node {
             "shardingStatistics",
             doc! {
                 "countStaleConfigErrors": i64::try_from(self.stale_routes.get()).unwrap_or(i64::MAX),
-                "catalogCache": { "numCollectionEntries": i64::try_from(self.routing.len()).unwrap_or(i64::MAX) },
+                "catalogCache": { "numCollectionEntries": i64::try_from(self.routing.route_count()).unwrap_or(i64::MAX) },
             },
         );
     }

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::ownership::{Identity, VersionGate};
 use bson::{Document, RawBsonRef};
 use command::{Access, BoxFuture, Context, Request, Spec};
-use engine::{Engine, HasEngine};
+use engine::{DocumentFilter, Engine, HasEngine};
 use frontend::{Admitted, Front, Frontend, Gossip, Hello, Host, Registry};
 use member::{Error, Member, Peers};
 use repl::{HasReplication, Replication};
@@ -169,8 +169,7 @@ impl Host for Node {
     }
 
     fn end_sessions(self: &Arc<Self>, sessions: Vec<SessionId>) -> BoxFuture<Result<(), Fault>> {
-        self.member.sessions.end(&sessions);
-        drop(self.member.engine.cursors().kill_sessions(&sessions));
+        self.member.end_sessions(&sessions);
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -190,6 +189,10 @@ impl HasEngine for Node {
             host: self.member.replication.identity().host.clone(),
             shard: self.gate.identity().map(|identity| identity.shard.to_string()),
         }
+    }
+
+    fn ownership(&self, ns: &Namespace) -> Option<Arc<dyn DocumentFilter>> {
+        self.gate.filter(ns).map(|filter| Arc::new(filter) as Arc<dyn DocumentFilter>)
     }
 
     fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {

@@ -15,7 +15,7 @@ use session::reaper::Reaper;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Store;
-use types::Fault;
+use types::{Fault, SessionId};
 
 const MIB: usize = 1024 * 1024;
 /// How long tasks may take to end.
@@ -114,6 +114,12 @@ impl Member {
             metrics,
             tasks,
         })
+    }
+
+    /// Ends sessions: their cursors close.
+    pub fn end_sessions(&self, sessions: &[SessionId]) {
+        self.sessions.end(sessions);
+        drop(self.engine.cursors().kill_sessions(sessions));
     }
 
     /// Stops the tasks, then closes the store: what is in memory is on disk when this returns.

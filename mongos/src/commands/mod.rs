@@ -10,9 +10,7 @@ mod missing;
 pub use crud::kill_remotes;
 
 use crate::node::Node;
-use command::{Access, BoxFuture, Context, Reply, Request, Spec};
-use std::sync::Arc;
-use types::Fault;
+use command::{Access, Handler, Spec};
 
 /// All commands of a router.
 pub fn table() -> Vec<Spec<Node>> {
@@ -60,7 +58,7 @@ pub(crate) const fn spec(
     name: &'static str,
     access: Access,
     help: &'static str,
-    run: fn(Arc<Node>, Context, Request) -> BoxFuture<Result<Reply, Fault>>,
+    run: Handler<Node>,
 ) -> Spec<Node> {
     Spec {
         name,
@@ -75,10 +73,6 @@ pub(crate) const fn spec(
 }
 
 /// An entry that runs on `admin` only.
-pub(crate) const fn admin_spec(
-    name: &'static str,
-    help: &'static str,
-    run: fn(Arc<Node>, Context, Request) -> BoxFuture<Result<Reply, Fault>>,
-) -> Spec<Node> {
+pub(crate) const fn admin_spec(name: &'static str, help: &'static str, run: Handler<Node>) -> Spec<Node> {
     Spec { admin_only: true, names_collection: false, ..spec(name, Access::Admin, help, run) }
 }

@@ -139,7 +139,7 @@ impl RoutingCache {
     }
 
     /// How many routes are kept, for serverStatus.
-    pub fn len(&self) -> usize {
+    pub fn route_count(&self) -> usize {
         self.routes.len()
     }
 }

@@ -9,4 +9,4 @@ pub(crate) use fan_out::routed;
 pub use fan_out::{Attempts, fan_out};
 pub use merge::{MergedCursor, Remote};
 pub use targeting::{Reason, Targeted, key_target, target_filter};
-pub use write_split::{Statement, WriteKind, run_writes};
+pub use write_split::{Statement, WriteBatch, WriteKind, run_writes};

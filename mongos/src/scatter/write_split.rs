@@ -8,7 +8,7 @@ use crate::routing::{ROUTE_ATTEMPTS_MAX, Route, Target, note_stale};
 use crate::shards::{is_repeatable_write, label_write};
 use bson::{RawArrayBuf, RawBson};
 use command::{Context, Request, Rewrite, Upserted, WriteError, WriteOptions, WriteOutcome};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 use types::{Fault, Namespace, ShardId};
 use value::SharedDoc;
@@ -29,6 +29,15 @@ impl WriteKind {
             WriteKind::Delete => "deletes",
         }
     }
+}
+
+/// The command that statements belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteBatch<'a> {
+    pub ns: &'a Namespace,
+    pub request: &'a Request,
+    pub kind: WriteKind,
+    pub options: &'a WriteOptions,
 }
 
 /// One statement on its way.
@@ -63,20 +72,18 @@ struct Group {
 pub async fn run_writes<T>(
     node: &Node,
     ctx: &Context,
-    ns: &Namespace,
-    request: &Request,
-    kind: WriteKind,
-    options: &WriteOptions,
+    batch: WriteBatch<'_>,
     statements: Vec<Statement>,
     target_of: T,
 ) -> Result<WriteOutcome, Fault>
 where
     T: Fn(&Route, &Statement) -> Result<Vec<Target>, Fault>,
 {
+    let WriteBatch { ns, request, kind, options } = batch;
     let whole = statements.len();
     let mut outcome =
         WriteOutcome { n_modified: (kind == WriteKind::Update).then_some(0), ..WriteOutcome::default() };
-    let mut pending = statements;
+    let mut pending: VecDeque<Statement> = statements.into();
     let mut stale_rounds = 0;
     while !pending.is_empty() {
         ctx.check(Instant::now())?;
@@ -84,24 +91,18 @@ where
             WriteKind::Delete => node.routing.route(ns).await?,
             WriteKind::Insert | WriteKind::Update => node.routing.route_or_create(ns).await?,
         };
-        let groups = match group(&route, options.ordered, &mut pending, &mut outcome, &target_of) {
-            Some(groups) => groups,
-            None => break,
-        };
-        let untouched = groups.len() == 1 && groups.iter().all(|group| group.members.len() == whole);
-        let targets: Vec<Target> = groups.iter().map(|group| group.target.clone()).collect();
-        let repeatable = is_repeatable_write(ctx);
-        let answers = fan_out(node, ctx, &targets, repeatable, |target| {
-            let group = groups.iter().find(|group| group.target.shard == target.shard);
-            let members: Vec<&Statement> = group
+        let round = next_round(&route, options.ordered, &pending, &mut outcome.errors, &target_of);
+        let targets: Vec<Target> = round.groups.iter().map(|group| group.target.clone()).collect();
+        let answers = fan_out(node, ctx, &targets, is_repeatable_write(ctx), |target| {
+            let members: Vec<&Statement> = round
+                .groups
                 .iter()
+                .filter(|group| group.target.shard == target.shard)
                 .flat_map(|group| &group.members)
                 .filter_map(|place| pending.get(*place))
                 .collect();
-            if untouched
-                && members.iter().all(|statement| statement.done.is_empty())
-                && kind != WriteKind::Insert
-            {
+            // The whole batch for one shard goes as it came. Inserts may have been given an `_id`.
+            if members.len() == whole && targets.len() == 1 && kind != WriteKind::Insert {
                 return Ok(request.clone());
             }
             subset(ctx, request, kind, options, &members)
@@ -109,32 +110,26 @@ where
         .await;
 
         let mut stale = None;
-        for (group, (shard, answer)) in groups.iter().zip(answers) {
-            match answer
-                .map_err(|fault| label_write(fault, ctx))
-                .and_then(|reply| WriteOutcome::from_reply(&reply.doc))
-            {
-                Ok(part) => {
-                    absorb(&mut outcome, part, group, &pending);
-                    for place in &group.members {
-                        if let Some(statement) = pending.get_mut(*place) {
-                            statement.done.insert(shard.clone());
-                        }
-                    }
+        for (group, (shard, answer)) in round.groups.iter().zip(answers) {
+            let answer = answer.and_then(|reply| WriteOutcome::from_reply(&reply.doc));
+            match answer {
+                Ok(part) => absorb(&mut outcome, part, group, &pending),
+                Err(fault) if note_stale(&node.routing, ns, &fault) => {
+                    stale = Some(fault);
+                    continue;
                 }
-                Err(fault) if note_stale(&node.routing, ns, &fault) => stale = Some(fault),
                 // A driver retries the whole command on this error, and the shards know what they did already.
-                Err(fault) if fault.code.is_retryable() || whole == 1 => return Err(fault),
+                Err(fault) if fault.code.is_retryable() || whole == 1 => return Err(label_write(fault, ctx)),
                 Err(fault) => {
-                    for place in &group.members {
-                        if let Some(statement) = pending.get_mut(*place) {
-                            outcome.errors.push(WriteError { index: statement.index, fault: fault.clone() });
-                            statement.done.insert(shard.clone());
-                        }
-                        if options.ordered {
-                            break;
-                        }
-                    }
+                    let failed = group.members.iter().filter_map(|place| pending.get(*place));
+                    let failed =
+                        failed.map(|statement| WriteError { index: statement.index, fault: fault.clone() });
+                    outcome.errors.extend(failed.take(if options.ordered { 1 } else { usize::MAX }));
+                }
+            }
+            for place in &group.members {
+                if let Some(statement) = pending.get_mut(*place) {
+                    statement.done.insert(shard.clone());
                 }
             }
         }
@@ -148,18 +143,9 @@ where
                 if stale_rounds == ROUTE_ATTEMPTS_MAX {
                     return Err(label_write(fault, ctx));
                 }
-                // Whoever was executed on all its shards is finished; the others are routed again.
-                drop_finished(&mut pending, &groups);
+                keep_unfinished(&mut pending, &round);
             }
-            None => {
-                let finished: HashSet<usize> =
-                    groups.iter().flat_map(|group| group.members.iter().copied()).collect();
-                let mut place = 0;
-                pending.retain(|_| {
-                    place += 1;
-                    !finished.contains(&(place - 1))
-                });
-            }
+            None => drop(pending.drain(..round.span)),
         }
     }
     outcome.errors.sort_by_key(|error| error.index);
@@ -169,43 +155,53 @@ where
     Ok(outcome)
 }
 
+/// What one round sends: the groups, and how many statements from the front on it settles.
+#[derive(Debug, Default)]
+struct Round {
+    groups: Vec<Group>,
+    span: usize,
+}
+
 /// Deals the next statements to shards: all of them if unordered, else the longest run that goes to one shard.
-/// A statement that cannot be routed is an error of that statement. `None` where nothing is left to send.
-fn group<T>(
+/// A statement that cannot be routed is an error of that statement; one that concerns no shard (nothing can match) is done.
+fn next_round<T>(
     route: &Route,
     ordered: bool,
-    pending: &mut Vec<Statement>,
-    outcome: &mut WriteOutcome,
+    pending: &VecDeque<Statement>,
+    errors: &mut Vec<WriteError>,
     target_of: &T,
-) -> Option<Vec<Group>>
+) -> Round
 where
     T: Fn(&Route, &Statement) -> Result<Vec<Target>, Fault>,
 {
     let mut groups: BTreeMap<ShardId, Group> = BTreeMap::new();
+    let mut span = 0;
     for (place, statement) in pending.iter().enumerate() {
         let targets = match target_of(route, statement) {
             Ok(targets) => targets,
-            Err(fault) if ordered && !groups.is_empty() => {
-                drop(fault); // its turn comes when those before it are done
-                break;
-            }
+            // Its turn comes when those before it are done.
+            Err(_) if ordered && !groups.is_empty() => break,
             Err(fault) => {
-                outcome.errors.push(WriteError { index: statement.index, fault });
+                errors.push(WriteError { index: statement.index, fault });
+                span = place + 1;
                 if ordered {
-                    return None;
+                    break;
                 }
                 continue;
             }
         };
         let targets: Vec<Target> =
             targets.into_iter().filter(|target| !statement.done.contains(&target.shard)).collect();
-        let starts_run = groups.is_empty();
-        let continues_run = groups.len() == 1
-            && targets.len() == 1
-            && targets.iter().all(|target| groups.contains_key(&target.shard));
-        if ordered && !starts_run && !continues_run {
+        if targets.is_empty() {
+            span = place + 1;
+            continue;
+        }
+        let continues_run =
+            groups.len() == 1 && matches!(targets.as_slice(), [target] if groups.contains_key(&target.shard));
+        if ordered && !groups.is_empty() && !continues_run {
             break;
         }
+        span = place + 1;
         let is_broadcast = targets.len() > 1;
         for target in targets {
             let shard = target.shard.clone();
@@ -215,49 +211,25 @@ where
             break;
         }
     }
-    // Statements that concern no shard (nothing can match) are done; so are those that cannot be routed.
-    let grouped: HashSet<usize> = groups.values().flat_map(|group| group.members.iter().copied()).collect();
-    if groups.is_empty() {
-        pending.clear();
-        return None;
-    }
-    let last = grouped.iter().copied().max().unwrap_or(0);
-    let mut kept = BTreeMap::new();
-    let mut place = 0;
-    let mut next = 0;
-    pending.retain(|_| {
-        let keep = grouped.contains(&place) || (ordered && place > last);
-        if keep {
-            kept.insert(place, next);
-            next += 1;
-        }
-        place += 1;
-        keep
-    });
-    let renumber = |mut group: Group| {
-        group.members = group.members.iter().filter_map(|place| kept.get(place).copied()).collect();
-        group
-    };
-    Some(groups.into_values().map(renumber).collect())
+    Round { groups: groups.into_values().collect(), span }
 }
 
-/// After a stale round: drops the statements whose every target of this round has executed them.
-fn drop_finished(pending: &mut Vec<Statement>, groups: &[Group]) {
-    let mut unfinished = HashSet::new();
-    for group in groups {
-        for place in &group.members {
-            if pending.get(*place).is_some_and(|statement| !statement.done.contains(&group.target.shard)) {
-                unfinished.insert(*place);
-            }
-        }
+/// After a round in which a shard was stale: keeps the statements that some shard has still to execute.
+fn keep_unfinished(pending: &mut VecDeque<Statement>, round: &Round) {
+    let mut unfinished: Vec<usize> = Vec::new();
+    for group in &round.groups {
+        let waits = |place: &&usize| {
+            pending.get(**place).is_some_and(|statement| !statement.done.contains(&group.target.shard))
+        };
+        unfinished.extend(group.members.iter().filter(waits));
     }
-    let grouped: HashSet<usize> = groups.iter().flat_map(|group| group.members.iter().copied()).collect();
-    let mut place = 0;
-    pending.retain(|_| {
-        let keep = !grouped.contains(&place) || unfinished.contains(&place);
-        place += 1;
-        keep
-    });
+    let unfinished: HashSet<usize> = unfinished.into_iter().collect();
+    let settled: Vec<Statement> = pending.drain(..round.span).collect();
+    let kept = settled.into_iter().enumerate().filter(|(place, _)| unfinished.contains(place));
+    let kept: Vec<Statement> = kept.map(|(_, statement)| statement).collect();
+    for statement in kept.into_iter().rev() {
+        pending.push_front(statement);
+    }
 }
 
 /// The client's command with these statements only; numbered, so that a retry is known by the same numbers wherever it goes.
@@ -280,7 +252,7 @@ fn subset(
 }
 
 /// Adds a shard's outcome, with positions of the client's batch.
-fn absorb(outcome: &mut WriteOutcome, part: WriteOutcome, group: &Group, pending: &[Statement]) {
+fn absorb(outcome: &mut WriteOutcome, part: WriteOutcome, group: &Group, pending: &VecDeque<Statement>) {
     let index_of = |position: usize| {
         group
             .members
@@ -304,4 +276,93 @@ fn absorb(outcome: &mut WriteOutcome, part: WriteOutcome, group: &Group, pending
         outcome.write_concern_error = part.write_concern_error;
     }
     outcome.retried_statements.extend(part.retried_statements);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::Place;
+
+    fn target(shard: &str) -> Target {
+        Target { shard: ShardId::new(shard), routing: None }
+    }
+
+    fn statements(places: &[&str]) -> VecDeque<Statement> {
+        let doc = |shards: &str| SharedDoc::from(bson::rawdoc! { "shards": shards });
+        places.iter().enumerate().map(|(index, shards)| Statement::new(index, doc(shards))).collect()
+    }
+
+    /// Each statement names its shards, separated by blanks; `!` cannot be routed.
+    fn target_of(_: &Route, statement: &Statement) -> Result<Vec<Target>, Fault> {
+        let shards = statement.raw.get_str("shards").unwrap();
+        if shards == "!" {
+            return Err(Fault::bad_value("no route"));
+        }
+        Ok(shards.split_whitespace().map(target).collect())
+    }
+
+    /// The rounds of a batch: what goes to which shard in each, and the statements that fail.
+    fn check(ordered: bool, places: &[&str], expected: &[&[(&str, &[usize])]], failed: &[usize]) {
+        let route = Route { place: Place::Nowhere };
+        let mut pending = statements(places);
+        let mut errors = Vec::new();
+        let mut rounds = Vec::new();
+        while !pending.is_empty() {
+            let round = next_round(&route, ordered, &pending, &mut errors, &target_of);
+            assert!(round.span > 0, "every round settles something");
+            let groups: Vec<(String, Vec<usize>)> = round
+                .groups
+                .iter()
+                .map(|group| {
+                    (
+                        group.target.shard.to_string(),
+                        group.members.iter().map(|place| pending[*place].index).collect(),
+                    )
+                })
+                .collect();
+            if !groups.is_empty() {
+                rounds.push(groups);
+            }
+            pending.drain(..round.span);
+            if ordered && !errors.is_empty() {
+                break;
+            }
+        }
+        let expected: Vec<Vec<(String, Vec<usize>)>> = expected
+            .iter()
+            .map(|round| {
+                round.iter().map(|(shard, members)| ((*shard).to_owned(), members.to_vec())).collect()
+            })
+            .collect();
+        assert_eq!(rounds, expected, "{places:?}");
+        assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), failed, "{places:?}");
+    }
+
+    #[test]
+    fn batches_are_dealt() {
+        check(false, &["a", "b", "a"], &[&[("a", &[0, 2]), ("b", &[1])]], &[]);
+        check(true, &["a", "b", "a"], &[&[("a", &[0])], &[("b", &[1])], &[("a", &[2])]], &[]);
+        check(true, &["a", "a", "b"], &[&[("a", &[0, 1])], &[("b", &[2])]], &[]);
+        check(true, &["a b", "a"], &[&[("a", &[0]), ("b", &[0])], &[("a", &[1])]], &[]);
+        check(false, &["a b", "a"], &[&[("a", &[0, 1]), ("b", &[0])]], &[]);
+        check(true, &["", "a", "", "a"], &[&[("a", &[1, 3])]], &[]);
+        check(true, &["a", "!", "b"], &[&[("a", &[0])]], &[1]);
+        check(false, &["a", "!", "b"], &[&[("a", &[0]), ("b", &[2])]], &[1]);
+    }
+
+    #[test]
+    fn a_stale_round_keeps_what_is_not_done() {
+        let route = Route { place: Place::Nowhere };
+        let mut pending = statements(&["a", "a b", "b", "!"]);
+        let mut errors = Vec::new();
+        let round = next_round(&route, false, &pending, &mut errors, &target_of);
+        for place in [0, 1] {
+            pending[place].done.insert(ShardId::new("a"));
+        }
+        keep_unfinished(&mut pending, &round);
+        assert_eq!(pending.iter().map(|statement| statement.index).collect::<Vec<_>>(), [1, 2]);
+        let again = next_round(&route, false, &pending, &mut errors, &target_of);
+        assert_eq!(again.groups.len(), 1, "the first shard is not asked again");
+        assert_eq!(again.groups[0].members, [0, 1]);
+    }
 }

@@ -1,12 +1,21 @@
 //! The version of one collection on this shard, behind the lock that writers share and a critical section takes alone.
 
+use sharding::CollectionRouting;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use types::ShardVersion;
 
 /// What the shard knows of a collection; `None` until the config server was asked.
-pub type Known = Option<ShardVersion>;
+pub(crate) type Known = Option<Owned>;
+
+/// A collection on this shard.
+#[derive(Debug, Clone)]
+pub struct Owned {
+    pub version: ShardVersion,
+    /// Where its chunks are; `None` where it is not sharded.
+    pub routing: Option<Arc<CollectionRouting>>,
+}
 
 /// The gate of one collection. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -41,10 +50,10 @@ impl CollectionGate {
     }
 
     /// Takes over what the config server said, unless knowledge was thrown away since `mark`.
-    pub async fn learn(&self, mark: u64, version: ShardVersion) {
+    pub async fn learn(&self, mark: u64, owned: Owned) {
         let mut known = self.known.write().await;
         if self.forgotten.load(Ordering::Acquire) == mark {
-            *known = Some(version);
+            *known = Some(owned);
         }
     }
 

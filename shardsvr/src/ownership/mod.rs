@@ -4,10 +4,12 @@
 mod collection;
 mod critical_section;
 mod database;
+mod filter;
 mod identity;
 mod version_gate;
 
 pub use collection::CollectionGate;
 pub use critical_section::CriticalSections;
+pub use filter::OwnershipFilter;
 pub use identity::{Identity, IdentityError};
 pub use version_gate::{Admitted, VersionGate};

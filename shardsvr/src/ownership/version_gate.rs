@@ -1,8 +1,8 @@
 //! Compares the version that a request was routed with to what this shard owns, and asks the config server where it cannot tell.
 
-use super::collection::Known;
+use super::collection::{Known, Owned};
 use super::database::Databases;
-use super::{CollectionGate, CriticalSections, Identity, IdentityError};
+use super::{CollectionGate, CriticalSections, Identity, IdentityError, OwnershipFilter};
 use arc_swap::ArcSwapOption;
 use command::Routing;
 use parking_lot::Mutex;
@@ -74,7 +74,11 @@ impl VersionGate {
 
     /// The gate of one collection.
     pub fn collection(&self, ns: &Namespace) -> CollectionGate {
-        self.collections.lock().entry(ns.clone()).or_default().clone()
+        let mut collections = self.collections.lock();
+        match collections.get(ns) {
+            Some(gate) => gate.clone(),
+            None => collections.entry(ns.clone()).or_default().clone(),
+        }
     }
 
     /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting.
@@ -87,7 +91,7 @@ impl VersionGate {
         match (ns, routing.shard_version) {
             (Some(ns), Some(received)) => {
                 let inside = self.collection(ns).try_enter()?;
-                inside.is_some_and(|owned| received.accepts(&owned)).then_some(Some(inside))
+                inside.as_ref().is_some_and(|owned| received.accepts(&owned.version)).then_some(Some(inside))
             }
             _ => Some(None),
         }
@@ -141,7 +145,7 @@ impl VersionGate {
         // What is known may be older than what the router knows: the config server decides, once.
         for may_refresh in [true, false] {
             let inside = tokio::time::timeout(CRITICAL_WAIT, gate.enter()).await.map_err(|_| stale(None))?;
-            match *inside {
+            match inside.as_ref().map(|owned| owned.version) {
                 Some(owned) if received.accepts(&owned) => return Ok(inside),
                 Some(owned) if !may_refresh || is_older(&received, &owned) => return Err(stale(Some(owned))),
                 _ => {}
@@ -149,7 +153,7 @@ impl VersionGate {
             drop(inside);
             let mark = gate.mark();
             let routing = fetch(&place, ns.db(), ns.collection()).await?;
-            gate.learn(mark, owned_version(&routing, &place.identity.shard)).await;
+            gate.learn(mark, owned(routing, &place.identity.shard)).await;
         }
         Err(stale(None))
     }
@@ -161,6 +165,15 @@ impl VersionGate {
                 "this server is no shard of a cluster yet; add it with sh.addShard at a router",
             )
         })
+    }
+
+    /// Tells which documents of a collection this shard owns; `None` where it is not sharded, or nothing is known of it.
+    pub fn filter(&self, ns: &Namespace) -> Option<OwnershipFilter> {
+        let shard = self.place.load().as_deref()?.identity.shard.clone();
+        let gate = self.collections.lock().get(ns).cloned()?;
+        let inside = gate.try_enter()?;
+        let routing = inside.as_ref()?.routing.clone()?;
+        Some(OwnershipFilter::new(shard, routing))
     }
 
     /// Opens a critical section on a collection.
@@ -226,7 +239,10 @@ fn home_version(routing: &NamespaceRouting, shard: &ShardId) -> Option<DatabaseV
     routing.database.as_ref().filter(|database| database.primary == *shard).map(|database| database.version)
 }
 
-/// The version of the collection on this shard: the highest of its chunks, major 0 where it has none.
-fn owned_version(routing: &NamespaceRouting, shard: &ShardId) -> ShardVersion {
-    routing.collection.as_ref().map_or(ShardVersion::Unsharded, |collection| collection.shard_version(shard))
+/// The collection on this shard: its version is the highest of its chunks, major 0 where it has none.
+fn owned(routing: NamespaceRouting, shard: &ShardId) -> Owned {
+    let routing = routing.collection.map(Arc::new);
+    let version =
+        routing.as_ref().map_or(ShardVersion::Unsharded, |collection| collection.shard_version(shard));
+    Owned { version, routing }
 }

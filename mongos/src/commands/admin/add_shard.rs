@@ -12,8 +12,8 @@ pub(crate) const SPEC: Spec<Node> =
     });
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
-    let _add = AddShard::parse(&request, &ctx.envelope)?;
-    let reply = config_server::forward_as(&node, &ctx, "_configsvrAddShard", &request).await;
+    AddShard::parse(&request, &ctx.envelope)?;
+    let reply = config_server::forward_as(&node, &ctx, "_configsvrAddShard", &request).await?;
     node.shards.refresh().await?;
-    reply
+    Ok(reply)
 }

@@ -12,8 +12,6 @@ pub(crate) const SPEC: Spec<Node> =
     });
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
-    let _get = GetShardMap::parse(&request, &ctx.envelope)?;
-    let reply = config_server::forward_as(&node, &ctx, "_configsvrGetShardMap", &request).await;
-
-    reply
+    GetShardMap::parse(&request, &ctx.envelope)?;
+    config_server::forward_as(&node, &ctx, "_configsvrGetShardMap", &request).await
 }

@@ -10,8 +10,6 @@ pub(crate) const SPEC: Spec<Node> =
     admin_spec("listShards", "lists the shards", |node, ctx, request| Box::pin(run(node, ctx, request)));
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
-    let _list = ListShards::parse(&request, &ctx.envelope)?;
-    let reply = config_server::forward_as(&node, &ctx, "_configsvrListShards", &request).await;
-
-    reply
+    ListShards::parse(&request, &ctx.envelope)?;
+    config_server::forward_as(&node, &ctx, "_configsvrListShards", &request).await
 }

@@ -22,7 +22,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
     if aggregate.explain {
         return crate::commands::diag::explain::aggregate(&node, &ctx, &request, &aggregate).await;
     }
-    let parse = node.parse_context(aggregate.let_vars.as_ref());
+    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
     let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
     if aggregate.collectionless {
         return without_collection(&node, &ctx, &aggregate, pipeline).await;
@@ -102,7 +102,7 @@ pub(crate) fn targets(
     if pipeline.source.is_some() {
         return Ok(route.everywhere());
     }
-    let parse = node.parse_context(aggregate.let_vars.as_ref());
+    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
     match pipeline.leading_match() {
         Some((filter, _)) => Ok(target_filter(route, filter, &parse)?.targets),
         None => Ok(route.everywhere()),

@@ -5,7 +5,7 @@ use super::single_write::{self, SingleWrite};
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::Route;
-use crate::scatter::{Statement, WriteKind, run_writes, target_filter};
+use crate::scatter::{Statement, WriteBatch, WriteKind, run_writes, target_filter};
 use command::{Access, Context, Delete, DeleteStatement, Reply, Request, Spec, WriteOutcome};
 use std::sync::Arc;
 use types::Fault;
@@ -31,7 +31,7 @@ pub(super) async fn run_deletes(
     request: &Request,
     delete: &Delete,
 ) -> Result<WriteOutcome, Fault> {
-    let parse = node.parse_context(delete.options.let_vars.as_ref());
+    let parse = node.parse_context(delete.options.let_vars.as_ref())?;
     let target_of = |route: &Route, statement: &Statement| {
         let delete =
             delete.deletes.get(statement.index).ok_or_else(|| Fault::internal("statement out of range"))?;
@@ -50,10 +50,7 @@ pub(super) async fn run_deletes(
         return run_writes(
             node,
             ctx,
-            &delete.ns,
-            request,
-            WriteKind::Delete,
-            &delete.options,
+            WriteBatch { ns: &delete.ns, request, kind: WriteKind::Delete, options: &delete.options },
             statements,
             target_of,
         )
@@ -75,8 +72,14 @@ pub(super) async fn run_deletes(
             single_write::run(node, ctx, request, &single, &parse).await?
         } else {
             let one = vec![Statement::new(index, statement.raw.clone())];
-            run_writes(node, ctx, &delete.ns, request, WriteKind::Delete, &delete.options, one, target_of)
-                .await?
+            run_writes(
+                node,
+                ctx,
+                WriteBatch { ns: &delete.ns, request, kind: WriteKind::Delete, options: &delete.options },
+                one,
+                target_of,
+            )
+            .await?
         };
         single_write::add(&mut outcome, part);
         if delete.options.ordered && !outcome.errors.is_empty() {

@@ -16,7 +16,7 @@ pub(crate) const SPEC: Spec<Node> =
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let distinct = Distinct::parse(&request, &ctx.envelope)?;
-    let parse = node.parse_context(None);
+    let parse = node.parse_context(None)?;
     routed!(&node, &ctx, &distinct.ns, |route| {
         let targeted = target_filter(route, &distinct.filter, &parse)?;
         match targeted.targets.as_slice() {

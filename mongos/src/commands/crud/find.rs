@@ -26,7 +26,7 @@ async fn on_route(
     find: &Find,
     route: &Route,
 ) -> Result<Reply, Fault> {
-    let parse = node.parse_context(find.let_vars.as_ref());
+    let parse = node.parse_context(find.let_vars.as_ref())?;
     let targeted = target_filter(route, &find.filter, &parse)?;
     match targeted.targets.as_slice() {
         [] => CursorReply::first(&find.ns).finish(0),

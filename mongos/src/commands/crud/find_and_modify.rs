@@ -27,7 +27,7 @@ const SEARCHES_MAX: usize = 100;
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let modify = FindAndModify::parse(&request, &ctx.envelope)?;
-    let parse = node.parse_context(modify.let_vars.as_ref());
+    let parse = node.parse_context(modify.let_vars.as_ref())?;
     let is_upsert = matches!(modify.action, FindAndModifyAction::Update { upsert: true, .. });
     let mut last = None;
     for _ in 0..ROUTE_ATTEMPTS_MAX {

@@ -3,7 +3,7 @@
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{Place, Route};
-use crate::scatter::{Statement, WriteKind, key_target, run_writes};
+use crate::scatter::{Statement, WriteBatch, WriteKind, key_target, run_writes};
 use bson::oid::ObjectId;
 use bson::{RawBsonRef, RawDocumentBuf};
 use command::{Access, Context, Insert, Reply, Request, Spec, WriteOutcome};
@@ -42,8 +42,14 @@ pub(super) async fn insert_documents(
         Place::Sharded { .. } => key_target(route, &statement.raw),
         _ => Ok(route.home().into_iter().collect()),
     };
-    run_writes(node, ctx, &insert.ns, request, WriteKind::Insert, &insert.options, statements, target_of)
-        .await
+    run_writes(
+        node,
+        ctx,
+        WriteBatch { ns: &insert.ns, request, kind: WriteKind::Insert, options: &insert.options },
+        statements,
+        target_of,
+    )
+    .await
 }
 
 /// The document with an `_id`, which comes first where it had none.

@@ -3,7 +3,9 @@
 
 use crate::node::Node;
 use crate::routing::{Route, Target};
-use crate::scatter::{Statement, WriteKind, fan_out, key_target, routed, run_writes, target_filter};
+use crate::scatter::{
+    Statement, WriteBatch, WriteKind, fan_out, key_target, routed, run_writes, target_filter,
+};
 use bson::{RawBson, RawDocumentBuf};
 use command::{Context, CursorBatch, Modification, Request, Upserted, WriteOptions, WriteOutcome};
 use query::context::ParseContext;
@@ -64,9 +66,14 @@ pub(super) async fn run(
         let pinned = pin(single.raw, "q", single.filter, &found.id)?;
         let on_shard = |route: &Route, _: &Statement| Ok(target_on(route, &found.shard));
         let statement = vec![Statement::new(single.index, pinned)];
-        let outcome =
-            run_writes(node, ctx, single.ns, request, single.kind, single.options, statement, on_shard)
-                .await?;
+        let outcome = run_writes(
+            node,
+            ctx,
+            WriteBatch { ns: single.ns, request, kind: single.kind, options: single.options },
+            statement,
+            on_shard,
+        )
+        .await?;
         if outcome.n > 0 || !outcome.errors.is_empty() {
             return Ok(outcome);
         }
@@ -225,9 +232,14 @@ async fn upsert(
     let target_of = |route: &Route, _: &Statement| key_target(route, &doc);
     let statement = bson::rawdoc! { "q": { "_id": id.clone() }, "u": { "$setOnInsert": without_id(&doc)? }, "upsert": true };
     let statements = vec![Statement::new(single.index, statement.into())];
-    let mut outcome =
-        run_writes(node, ctx, single.ns, request, WriteKind::Update, single.options, statements, target_of)
-            .await?;
+    let mut outcome = run_writes(
+        node,
+        ctx,
+        WriteBatch { ns: single.ns, request, kind: WriteKind::Update, options: single.options },
+        statements,
+        target_of,
+    )
+    .await?;
     if outcome.errors.is_empty() && outcome.upserted.is_empty() {
         outcome.upserted.push(Upserted { index: single.index, id });
     }
@@ -245,11 +257,7 @@ pub(super) fn upsert_document(
     parse: &ParseContext,
 ) -> Result<RawDocumentBuf, Fault> {
     let matcher = Matcher::parse(filter, parse)?;
-    let update = match update {
-        Modification::Document(doc) => query::update::Modification::Document(doc.clone()),
-        Modification::Pipeline(stages) => query::update::Modification::Pipeline(stages.clone()),
-    };
-    let update = Update::parse(UpdateSpec::new(&update, array_filters), parse)?;
+    let update = Update::parse(UpdateSpec::new(update, array_filters), parse)?;
     update.upsert(&matcher)
 }
 

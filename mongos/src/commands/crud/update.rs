@@ -5,7 +5,7 @@ use super::single_write::{self, SingleWrite};
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::Route;
-use crate::scatter::{Statement, WriteKind, run_writes, target_filter};
+use crate::scatter::{Statement, WriteBatch, WriteKind, run_writes, target_filter};
 use command::{Access, Context, Reply, Request, Spec, Update, UpdateStatement, WriteOutcome};
 use std::sync::Arc;
 use types::Fault;
@@ -31,7 +31,7 @@ pub(super) async fn run_updates(
     request: &Request,
     update: &Update,
 ) -> Result<WriteOutcome, Fault> {
-    let parse = node.parse_context(update.options.let_vars.as_ref());
+    let parse = node.parse_context(update.options.let_vars.as_ref())?;
     let target_of = |route: &Route, statement: &Statement| {
         let update =
             update.updates.get(statement.index).ok_or_else(|| Fault::internal("statement out of range"))?;
@@ -50,10 +50,7 @@ pub(super) async fn run_updates(
         return run_writes(
             node,
             ctx,
-            &update.ns,
-            request,
-            WriteKind::Update,
-            &update.options,
+            WriteBatch { ns: &update.ns, request, kind: WriteKind::Update, options: &update.options },
             statements,
             target_of,
         )
@@ -76,8 +73,14 @@ pub(super) async fn run_updates(
             single_write::run(node, ctx, request, &single, &parse).await?
         } else {
             let one = vec![Statement::new(index, statement.raw.clone())];
-            run_writes(node, ctx, &update.ns, request, WriteKind::Update, &update.options, one, target_of)
-                .await?
+            run_writes(
+                node,
+                ctx,
+                WriteBatch { ns: &update.ns, request, kind: WriteKind::Update, options: &update.options },
+                one,
+                target_of,
+            )
+            .await?
         };
         single_write::add(&mut outcome, part);
         if update.options.ordered && !outcome.errors.is_empty() {

@@ -33,7 +33,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         Explained::Delete(inner) => (&inner.ns, inner.deletes.first().map(|delete| &delete.filter), false),
         Explained::Update(inner) => (&inner.ns, inner.updates.first().map(|update| &update.filter), false),
     };
-    let parse = node.parse_context(None);
+    let parse = node.parse_context(None)?;
     routed!(&node, &ctx, ns, |route| {
         let targeted = match filter {
             Some(filter) => target_filter(route, filter, &parse)?,
@@ -74,7 +74,7 @@ async fn explain_aggregate(
     aggregate: &Aggregate,
     verbosity: Verbosity,
 ) -> Result<Reply, Fault> {
-    let parse = node.parse_context(aggregate.let_vars.as_ref());
+    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
     let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
     let ns: &Namespace = &aggregate.ns;
     routed!(node, ctx, ns, |route| {
