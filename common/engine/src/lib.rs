@@ -8,6 +8,7 @@ mod cursor;
 mod ddl;
 mod engine;
 mod exec;
+mod explain;
 mod host;
 mod index_uses;
 mod let_vars;

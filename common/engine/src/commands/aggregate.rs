@@ -28,7 +28,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     let aggregate = Aggregate::parse(request, &ctx.envelope)?;
     refuse_transaction(ctx)?;
     if aggregate.explain {
-        return super::explain::aggregate(host, ctx, &aggregate, command::Verbosity::QueryPlanner).await;
+        return crate::explain::explain_pipeline(host, ctx, &aggregate).await;
     }
     host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
     let parse = parse_context(ctx, aggregate.let_vars.as_ref())?;
@@ -50,19 +50,19 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
 }
 
 /// A pipeline with its front turned into a plan.
-pub(super) struct PlannedPipeline {
-    pub(super) plan: Plan,
-    pub(super) filter: Option<RawDocumentBuf>,
+pub(crate) struct PlannedPipeline {
+    pub(crate) plan: Plan,
+    pub(crate) filter: Option<RawDocumentBuf>,
     /// The leading sort, where the plan does not give its order.
-    pub(super) blocking: Option<Sort>,
-    pub(super) limit: Option<u64>,
-    pub(super) rest: Pipeline,
+    pub(crate) blocking: Option<Sort>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) rest: Pipeline,
     /// The documents of a source stage, in place of the collection's.
-    pub(super) source: Option<Vec<RawDocumentBuf>>,
+    pub(crate) source: Option<Vec<RawDocumentBuf>>,
 }
 
 impl PlannedPipeline {
-    pub(super) fn new(
+    pub(crate) fn new(
         host: &dyn HasEngine,
         aggregate: &Aggregate,
         parse: &ParseContext,

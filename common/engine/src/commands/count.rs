@@ -61,7 +61,7 @@ async fn matched(host: &dyn HasEngine, ctx: &Context, count: &Count) -> Result<u
 }
 
 /// The plan of a count.
-pub(super) fn plan_of(
+pub(crate) fn plan_of(
     ctx: &Context,
     count: &Count,
     collection: &Arc<storage::Collection>,

@@ -41,7 +41,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
 }
 
 /// The plan of a distinct.
-pub(super) fn plan_of(
+pub(crate) fn plan_of(
     ctx: &Context,
     distinct: &Distinct,
     collection: &Arc<storage::Collection>,

@@ -67,17 +67,17 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
 }
 
 /// A find with everything parsed and its plan chosen.
-pub(super) struct PlannedFind {
-    pub(super) plan: Plan,
-    pub(super) sort: Option<Sort>,
+pub(crate) struct PlannedFind {
+    pub(crate) plan: Plan,
+    pub(crate) sort: Option<Sort>,
     /// The sort, where the plan does not give its order.
-    pub(super) blocking: Option<Sort>,
-    pub(super) projection: Option<Projection>,
-    pub(super) positional: Option<Arc<Matcher>>,
+    pub(crate) blocking: Option<Sort>,
+    pub(crate) projection: Option<Projection>,
+    pub(crate) positional: Option<Arc<Matcher>>,
 }
 
 impl PlannedFind {
-    pub(super) fn new(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<PlannedFind, Fault> {
+    pub(crate) fn new(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<PlannedFind, Fault> {
         let parse = parse_context(ctx, find.let_vars.as_ref())?;
         let matcher = Arc::new(Matcher::parse(&find.filter, &parse)?);
         let projection = find

@@ -1,20 +1,20 @@
 //! One file per command: parse, call the code that does the work, shape the reply.
 
-mod aggregate;
+pub(crate) mod aggregate;
 mod bulk_write;
 mod coll_mod;
 mod coll_stats;
-mod count;
+pub(crate) mod count;
 mod create;
 mod create_indexes;
 mod db_stats;
 mod delete;
-mod distinct;
+pub(crate) mod distinct;
 mod drop;
 mod drop_database;
 mod drop_indexes;
 mod explain;
-mod find;
+pub(crate) mod find;
 mod find_and_modify;
 mod get_more;
 mod insert;
