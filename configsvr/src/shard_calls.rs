@@ -1,0 +1,74 @@
+//! How metadata changes reach shards: one narrow door, so that tests can stand in for the network.
+
+use bson::{Document, RawDocumentBuf};
+use command::{BoxFuture, Request};
+use parking_lot::Mutex;
+use rpc::{Pool, SetAddress, SetClient};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use types::Fault;
+
+/// Runs commands on replica sets.
+pub trait ShardCalls: Send + Sync + 'static {
+    /// Runs a command on the primary of the set at `address`, and gives its reply without `ok` and gossip. A `repeatable` one may be
+    /// sent again where it is unknown whether the first try arrived.
+    ///
+    /// # Errors
+    /// The primary's fault; `HostUnreachable` (6); `MaxTimeMSExpired` (50) past `bound`.
+    fn call(
+        &self,
+        address: &SetAddress,
+        body: Document,
+        bound: Duration,
+        repeatable: bool,
+    ) -> BoxFuture<Result<Document, Fault>>;
+}
+
+/// Calls over the network.
+#[derive(Debug)]
+pub struct RpcCalls {
+    pool: Pool,
+    /// Kept because a client remembers which member is primary.
+    clients: Mutex<HashMap<String, Arc<SetClient>>>,
+}
+
+impl RpcCalls {
+    /// Calls through a pool of peers.
+    pub fn new(pool: Pool) -> RpcCalls {
+        RpcCalls { pool, clients: Mutex::default() }
+    }
+
+    fn client(&self, address: &SetAddress) -> Result<Arc<SetClient>, Fault> {
+        let mut clients = self.clients.lock();
+        let name = address.to_string();
+        if let Some(client) = clients.get(&name) {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(self.pool.set(address)?);
+        clients.insert(name, client.clone());
+        Ok(client)
+    }
+}
+
+impl ShardCalls for RpcCalls {
+    fn call(
+        &self,
+        address: &SetAddress,
+        body: Document,
+        bound: Duration,
+        repeatable: bool,
+    ) -> BoxFuture<Result<Document, Fault>> {
+        let client = self.client(address);
+        Box::pin(async move {
+            let client = client?;
+            let body = RawDocumentBuf::try_from(&body)
+                .map_err(|error| Fault::internal(format!("command does not encode: {error}")))?;
+            let deadline = Some(Instant::now() + bound);
+            let answer = client.call(&Request::from_body(body), None, deadline, repeatable).await?;
+            Document::try_from(answer.reply.doc.as_ref()).map_err(|error| {
+                Fault::new(types::Code::ProtocolError, format!("set {} sent a malformed reply: {error}", client.name()))
+            })
+        })
+    }
+}
