@@ -6,11 +6,10 @@ use crate::node::Node;
 use crate::routing::{Route, Target};
 use crate::scatter::{MergedCursor, fan_out, routed, target_filter};
 use bson::RawArrayBuf;
-use command::{Access, Aggregate, Context, CursorReply, Reply, Request, Rewrite, Spec};
+use command::{Access, Aggregate, Context, Reply, Request, Rewrite, Spec};
 use query::pipeline::{Pipeline, Run, SourceKind, split};
 use std::sync::Arc;
 use types::{Fault, limits};
-use value::SharedDoc;
 
 pub(crate) const SPEC: Spec<Node> =
     spec("aggregate", Access::Read, "runs a pipeline", |node, ctx, request| {
@@ -49,7 +48,6 @@ async fn on_route(
         }
         [target] => {
             let reply = node.ask(ctx, target, request, true).await?;
-            let reply = name_shard(pipeline, target, reply)?;
             open_cursor::pass_on(node, ctx, &aggregate.ns, &target.shard, reply)
         }
         targets => {
@@ -71,13 +69,6 @@ async fn on_route(
                 })
                 .collect();
             let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
-            let answers = answers
-                .into_iter()
-                .zip(&targets)
-                .map(|((shard, answer), target)| {
-                    (shard, answer.and_then(|reply| name_shard(pipeline, target, reply)))
-                })
-                .collect();
             let remotes = open_cursor::remotes(node, ctx, &aggregate.ns, answers).await?;
             let mut cursor =
                 MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, remotes).sorted(is_sorted);
@@ -107,36 +98,6 @@ pub(crate) fn targets(
         Some((filter, _)) => Ok(target_filter(route, filter, &parse)?.targets),
         None => Ok(route.everywhere()),
     }
-}
-
-/// `$collStats` and `$indexStats` tell which shard they speak of; the shard itself need not know that it is one.
-fn name_shard(pipeline: &Pipeline, target: &Target, reply: Reply) -> Result<Reply, Fault> {
-    let speaks_of_shard = pipeline
-        .source
-        .as_ref()
-        .is_some_and(|source| matches!(source.kind(), SourceKind::CollStats | SourceKind::IndexStats));
-    if !speaks_of_shard || pipeline.stage_names().len() > 1 {
-        return Ok(reply);
-    }
-    let batch = command::CursorBatch::parse(&SharedDoc::from(reply.doc))?;
-    let mut named = CursorReply::first(&batch.ns);
-    for doc in &batch.documents {
-        let mut with = bson::RawDocumentBuf::new();
-        for (position, element) in doc.iter().enumerate() {
-            let (name, value) = element.map_err(query::context::invalid_bson)?;
-            if name.as_str() == "shard" {
-                continue;
-            }
-            if position == 1 {
-                with.append(bson::raw::cstr!("shard"), target.shard.as_str());
-            }
-            with.append(name, value);
-        }
-        if !named.push(&with) {
-            return Err(Fault::internal("collection statistics larger than a reply may be"));
-        }
-    }
-    named.finish(batch.id)
 }
 
 /// `aggregate: 1`: the pipeline brings its own source.

@@ -1,6 +1,6 @@
 //! `dbStats`: sizes added up over all shards, with each shard's own under `raw`.
 
-use super::sums::{number, sum};
+use super::sums::{fitting, number, sum};
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::Target;
@@ -40,9 +40,9 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         "raw": raw,
         "db": &stats.db,
         // A sharded collection is on several shards; the home has all.
-        "collections": parts.iter().map(|part| number(part, "collections")).max().unwrap_or(0),
-        "views": sum(&parts, "views"),
-        "objects": objects,
+        "collections": fitting(parts.iter().map(|part| number(part, "collections")).max().unwrap_or(0)),
+        "views": fitting(sum(&parts, "views")),
+        "objects": fitting(objects),
         "avgObjSize": average,
     };
     for name in [
@@ -55,8 +55,8 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         "fsUsedSize",
         "fsTotalSize",
     ] {
-        whole.insert(name, sum(&parts, name));
+        whole.insert(name, fitting(sum(&parts, name)));
     }
-    whole.insert("scaleFactor", stats.scale);
+    whole.insert("scaleFactor", fitting(stats.scale));
     Reply::try_from(whole)
 }
