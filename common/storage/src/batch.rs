@@ -2,6 +2,7 @@
 //! Everything that costs time (encoding, index keys, look-ups) happens while preparing; the commit section only checks for
 //! conflicts and publishes. A batch sees its own writes.
 
+use crate::Error;
 use crate::collection::{Collection, Index, RecordKey};
 use crate::commit::Outgoing;
 use crate::counts::{Count, Delta};
@@ -13,7 +14,6 @@ use crate::oplog::record::{Draft, Local};
 use crate::snapshot::{Snapshot, document};
 use crate::store::Shared;
 use crate::versions::Value;
-use crate::Error;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -153,7 +153,8 @@ impl Batch {
         if collection.record_key(document_id(new)?) != record_key {
             return Err(Error::InvalidDocument {
                 code: Code::ImmutableField,
-                message: "Performing an update on the path '_id' would modify the immutable field '_id'".to_owned(),
+                message: "Performing an update on the path '_id' would modify the immutable field '_id'"
+                    .to_owned(),
             });
         }
         let plan = self.plan(collection, record_key, Some(old), Some(new))?;
@@ -196,7 +197,8 @@ impl Batch {
             let change = index_change(index, record_key, old, new)?;
             if index.unique {
                 for (key, prefix_len) in &change.added {
-                    let other = unique::find_other(&self.snapshot, &self.writes, key, *prefix_len, &change.removed)?;
+                    let other =
+                        unique::find_other(&self.snapshot, &self.writes, key, *prefix_len, &change.removed)?;
                     if other && let Some(new) = new {
                         return Err(unique::duplicate(collection, index, new, key, *prefix_len));
                     }
@@ -294,7 +296,16 @@ impl Batch {
             }
             for entry in &unique {
                 let own = writes.get(&entry.key).is_some_and(Option::is_some);
-                if own && unique::taken_since(&shared, &snapshot, &writes, &entry.index, &entry.key, entry.prefix_len)? {
+                if own
+                    && unique::taken_since(
+                        &shared,
+                        &snapshot,
+                        &writes,
+                        &entry.index,
+                        &entry.key,
+                        entry.prefix_len,
+                    )?
+                {
                     return Err(Error::WriteConflict);
                 }
             }
@@ -434,15 +445,15 @@ fn draft(
         });
     }
     if !hidden.is_empty() {
-        let of_hidden =
-            |key: &Bytes| keyspace::ident_of(key).is_some_and(|ident| hidden.contains(&ident));
+        let of_hidden = |key: &Bytes| keyspace::ident_of(key).is_some_and(|ident| hidden.contains(&ident));
         let puts = writes.iter().filter(|(key, _)| of_hidden(key));
         local.puts.extend(puts.map(|(key, value)| (key.clone(), value.clone())));
     }
     if ops.is_empty() {
         return (local, Vec::new());
     }
-    let session = session.map(|session| entry::Session { lsid: &session.lsid, txn_number: session.txn_number });
+    let session =
+        session.map(|session| entry::Session { lsid: &session.lsid, txn_number: session.txn_number });
     let entry = entry::encode(&ops, session, shared.options.clock.wall_millis());
     (local, entry)
 }

@@ -4,8 +4,8 @@
 use crate::Error;
 use crate::catalog::Catalog;
 use crate::counts::Delta;
-use crate::oplog::record::{Draft, Local};
 use crate::oplog::entry;
+use crate::oplog::record::{Draft, Local};
 use crate::store::Shared;
 use crate::versions::Value;
 use bson::RawDocument;
@@ -56,12 +56,7 @@ impl Shared {
     }
 
     pub(crate) fn noop(&self, message: &RawDocument) -> Result<OpTime, Error> {
-        let op = entry::Op {
-            ns: "",
-            uuid: None,
-            change: entry::Change::Noop { message },
-            stmt_id: None,
-        };
+        let op = entry::Op { ns: "", uuid: None, change: entry::Change::Noop { message }, stmt_id: None };
         let entry = entry::encode(&[op], None, self.options.clock.wall_millis());
         let draft = Draft::new(&Local::default(), &entry);
         self.commit_with(|_| Ok(Outgoing { draft, puts: Vec::new(), deltas: Vec::new(), catalog: None }))

@@ -96,7 +96,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, RawBson>, Error> 
         reason: reason.to_owned(),
     };
     let (header, body) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(|| damaged(0, "too short"))?;
-    let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let number =
+        |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     if header.get(..8) != Some(MAGIC) {
         return Err(damaged(0, "not a control file"));
     }

@@ -1,6 +1,7 @@
 //! Changes of the catalogue: each one commit, one log entry in MongoDB's shape, and the resulting records beside it.
 //! One at a time. What a drop leaves behind is removed by the checkpoint once nobody can read it.
 
+use crate::Error;
 use crate::catalog::Catalog;
 use crate::collection::{Collection, CollectionId, Index};
 use crate::commit::Outgoing;
@@ -10,7 +11,6 @@ use crate::oplog::entry::{self, Change, Op};
 use crate::oplog::record::{Draft, Local};
 use crate::store::{Shared, Store};
 use crate::versions::Value;
-use crate::Error;
 use bson::raw::cstr;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use bytes::Bytes;
@@ -19,8 +19,15 @@ use std::time::Duration;
 use types::{Code, Namespace, OpTime, Timestamp, Uuid, limits};
 
 /// Options of `create` that change what a collection is, known and not there yet.
-const NOT_YET: &[&str] =
-    &["capped", "timeseries", "viewOn", "pipeline", "clusteredIndex", "expireAfterSeconds", "encryptedFields"];
+const NOT_YET: &[&str] = &[
+    "capped",
+    "timeseries",
+    "viewOn",
+    "pipeline",
+    "clusteredIndex",
+    "expireAfterSeconds",
+    "encryptedFields",
+];
 
 /// What `create_indexes` did.
 #[derive(Debug, Clone)]
@@ -55,7 +62,11 @@ impl Shared {
             } else {
                 let ns = entry::command_ns(change.ns);
                 let command = Change::Command { command: &change.command };
-                entry::encode(&[Op { ns: &ns, uuid: change.uuid, change: command, stmt_id: None }], None, wall)
+                entry::encode(
+                    &[Op { ns: &ns, uuid: change.uuid, change: command, stmt_id: None }],
+                    None,
+                    wall,
+                )
             };
             let local = Local { deltas: Vec::new(), puts: change.puts.clone() };
             let draft = Draft::new(&local, &entry);
@@ -272,11 +283,7 @@ impl Store {
             *free = next;
         }
         drop(free);
-        let op_time = if fresh.is_empty() {
-            self.last_op_time()
-        } else {
-            self.build(&collection, &fresh)?
-        };
+        let op_time = if fresh.is_empty() { self.last_op_time() } else { self.build(&collection, &fresh)? };
         self.await_ready(ns, &awaited);
         let collection = self.existing(ns)?;
         Ok(CreatedIndexes { before, after: before + fresh.len(), collection, op_time })
@@ -306,7 +313,11 @@ impl Store {
     }
 
     /// Marks indexes as complete from now on.
-    pub(crate) fn finish_build(&self, collection: &Collection, built: &[Arc<Index>]) -> Result<OpTime, Error> {
+    pub(crate) fn finish_build(
+        &self,
+        collection: &Collection,
+        built: &[Arc<Index>],
+    ) -> Result<OpTime, Error> {
         let _ddl = self.shared.ddl.lock();
         let command = index_command("commitIndexBuild", &collection.ns, built);
         self.shared.commit_definition(collection.id.0, command, None, &[], |now, at| {
@@ -369,7 +380,10 @@ impl Store {
         let not_found = || Error::IndexNotFound { ns: ns.clone(), name: name.to_owned() };
         let index = collection.index(name).ok_or_else(not_found)?;
         if index.is_id() {
-            return Err(Error::IndexSpec { code: Code::BadValue, message: "can't hide _id index".to_owned() });
+            return Err(Error::IndexSpec {
+                code: Code::BadValue,
+                message: "can't hide _id index".to_owned(),
+            });
         }
         let ident = index.id.0;
         let command = rawdoc! { "collMod": ns.collection(), "index": { "name": name, "hidden": hidden } };

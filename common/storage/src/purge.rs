@@ -17,8 +17,11 @@ impl Shared {
     pub(crate) fn purge_dropped(&self, at: Timestamp) -> Result<(), Error> {
         let space = keyspace::dropped_space();
         let bounds = (Bound::Included(Bytes::from(space.start)), Bound::Excluded(Bytes::from(space.end)));
-        let marks: Vec<Bytes> =
-            self.base.range(bounds, Direction::Forward).map(|pair| pair.map(|(key, _)| key)).collect::<Result<_, _>>()?;
+        let marks: Vec<Bytes> = self
+            .base
+            .range(bounds, Direction::Forward)
+            .map(|pair| pair.map(|(key, _)| key))
+            .collect::<Result<_, _>>()?;
         for mark in marks {
             // The mark came with a checkpoint, so its drop is no newer than the floor.
             let Some(ident) = keyspace::ident_of(&mark) else { continue };

@@ -2,6 +2,7 @@
 //! Records hold resulting values, and one that the base already has at that time or later is skipped, so a crash halfway
 //! through a checkpoint changes nothing.
 
+use crate::Error;
 use crate::base::Engine;
 use crate::batch::{document_id, entry_value};
 use crate::catalog::Catalog;
@@ -18,7 +19,6 @@ use crate::scan::Direction;
 use crate::snapshot::split_base;
 use crate::store::{Shared, Store};
 use crate::versions::{Value, Versions};
-use crate::Error;
 use arc_swap::ArcSwap;
 use bson::{RawBson, RawBsonRef, RawDocument};
 use bytes::Bytes;
@@ -54,7 +54,11 @@ fn fact(control: &Control, name: &str) -> Timestamp {
 }
 
 /// Builds the state of a store from base and log.
-pub(crate) fn recover(options: Options, control: Control, base: Arc<dyn Engine>) -> Result<Arc<Shared>, Error> {
+pub(crate) fn recover(
+    options: Options,
+    control: Control,
+    base: Arc<dyn Engine>,
+) -> Result<Arc<Shared>, Error> {
     let start = Instant::now();
     // An engine that forgets has everything to learn from the log again.
     let checkpoint = match options.engine {
@@ -252,7 +256,8 @@ impl Replay {
                 Ok(())
             }
             "i" | "u" | "d" => {
-                let uuid = entry.get("ui").ok().flatten().and_then(Uuid::from_bson).ok_or_else(|| bad("ui"))?;
+                let uuid =
+                    entry.get("ui").ok().flatten().and_then(Uuid::from_bson).ok_or_else(|| bad("ui"))?;
                 // A collection that is gone is dropped later in the log, or was before the base was written.
                 let ident = self.by_uuid.get(&uuid);
                 let Some(collection) = ident.and_then(|ident| self.collections.get(ident)).cloned() else {

@@ -2,12 +2,12 @@
 //! A stretch of versions is captured before the base is read over the same stretch, so a key that moves from memory to the
 //! base meanwhile is seen in at least one of them; where it is in both, the captured version wins.
 
+use crate::Error;
 use crate::base::{BaseIter, Bounds};
 use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
 use crate::snapshot::{Snapshot, document, split_base};
 use crate::versions::Visible;
-use crate::Error;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Bound;
@@ -65,13 +65,20 @@ impl Merge {
         match self.direction {
             Direction::Forward => {
                 let end = key_of(&end);
-                versions.collect_forward(start.as_ref().map(|key| key.as_ref()), end, at, self.stretch, &mut out);
+                versions.collect_forward(
+                    start.as_ref().map(|key| key.as_ref()),
+                    end,
+                    at,
+                    self.stretch,
+                    &mut out,
+                );
             }
             Direction::Backward => {
                 versions.collect_backward(key_of(&start), key_of(&end), at, self.stretch, &mut out);
             }
         }
-        let last = (out.len() >= self.stretch).then(|| out.last().map(|visible| visible.key.clone())).flatten();
+        let last =
+            (out.len() >= self.stretch).then(|| out.last().map(|visible| visible.key.clone())).flatten();
         let bounds: Bounds = match (self.direction, last) {
             (_, None) => (start, end),
             (Direction::Forward, Some(last)) => {
@@ -184,10 +191,14 @@ pub struct IndexScan {
 }
 
 impl IndexScan {
-    pub(crate) fn new(snapshot: Snapshot, index: &Index, range: &KeyRange, direction: Direction) -> IndexScan {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        index: &Index,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> IndexScan {
         let records = index.is_id();
-        let range =
-            if records { Range::records(index.id.0, range) } else { Range::index(index.id.0, range) };
+        let range = if records { Range::records(index.id.0, range) } else { Range::index(index.id.0, range) };
         IndexScan { merge: Merge::new(snapshot, range, direction), records }
     }
 }
@@ -205,7 +216,8 @@ impl Iterator for IndexScan {
 
 /// Splits an index entry: its value says where the record key begins.
 pub(crate) fn split_entry(key: &Bytes, value: &[u8]) -> Result<(Bytes, RecordKey), Error> {
-    let length = value.try_into().ok().map(u32::from_le_bytes).and_then(|length| usize::try_from(length).ok());
+    let length =
+        value.try_into().ok().map(u32::from_le_bytes).and_then(|length| usize::try_from(length).ok());
     match length.filter(|length| *length <= key.len()) {
         Some(length) => Ok((key.slice(..length), key.slice(length..))),
         None => Err(Error::Damaged("index entry without the place of its record key".to_owned())),

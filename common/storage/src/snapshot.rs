@@ -1,13 +1,13 @@
 //! A consistent view at one time: recent versions first, then the base.
 //! The order matters: a version leaves memory only after the base has it, so what is in neither was never there.
 
+use crate::Error;
 use crate::collection::{Collection, Index};
 use crate::keyspace;
 use crate::pins::Pin;
 use crate::scan::{Direction, IndexScan, RecordScan};
 use crate::store::Shared;
 use crate::versions::Value;
-use crate::Error;
 use bytes::Bytes;
 use std::sync::Arc;
 use types::Timestamp;
@@ -52,7 +52,12 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`Error::SnapshotUnavailable`] when the index was not complete at this time.
-    pub fn scan_index(&self, index: &Index, range: &KeyRange, direction: Direction) -> Result<IndexScan, Error> {
+    pub fn scan_index(
+        &self,
+        index: &Index,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Result<IndexScan, Error> {
         if !index.usable_at(self.timestamp()) {
             return Err(Error::SnapshotUnavailable {
                 at: self.timestamp(),

@@ -23,7 +23,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use types::{OpTime, Timestamp};
+
+const LOCK_ATTEMPTS_MAX: u32 = 30;
+const LOCK_RETRY_AFTER: Duration = Duration::from_millis(10);
 
 /// What snapshots, batches and the background threads share.
 pub(crate) struct Shared {
@@ -329,10 +333,18 @@ fn lock(dir: &Path) -> Result<File, Error> {
     let path = dir.join("shoal.lock");
     let open = File::options().create(true).truncate(false).read(true).write(true).open(&path);
     let mut file = open.map_err(Error::io(&path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
-        Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+    let mut attempts = 0;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            // A process that is just ending, or one that forked and has not started its program yet.
+            Err(fs::TryLockError::WouldBlock) if attempts < LOCK_ATTEMPTS_MAX => {
+                attempts += 1;
+                std::thread::park_timeout(LOCK_RETRY_AFTER);
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(Error::Locked { dir: dir.to_owned() }),
+            Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path, source }),
+        }
     }
     // For whoever wonders which process has it; the lock itself is what counts.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(Error::io(&path))?;
@@ -351,9 +363,7 @@ fn start_threads(shared: &Arc<Shared>) -> std::io::Result<Vec<JoinHandle<()>>> {
     };
     let checkpointer = {
         let shared = shared.clone();
-        std::thread::Builder::new()
-            .name("checkpoint".to_owned())
-            .spawn(move || shared.run_checkpointer())?
+        std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || shared.run_checkpointer())?
     };
     Ok(vec![checkpointer, syncer])
 }

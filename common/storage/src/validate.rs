@@ -1,5 +1,6 @@
 //! Compares records, index entries and counts of a collection with each other.
 
+use crate::Error;
 use crate::collection::{Collection, Index};
 use crate::counts::Count;
 use crate::index;
@@ -7,7 +8,6 @@ use crate::keyspace::{self, Range};
 use crate::scan::{Direction, Merge};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
-use crate::Error;
 use value::interval::KeyRange;
 
 /// More findings than this are counted, not told.
@@ -68,7 +68,9 @@ impl Store {
                     count.add(Count { records: 1, bytes: full.len() as i64 });
                     if snapshot.value(&full)?.is_none() {
                         let id = doc.get("_id").ok().flatten();
-                        found.tell(|| format!("index {} lacks an entry of the document with _id {id:?}", index.name));
+                        found.tell(|| {
+                            format!("index {} lacks an entry of the document with _id {id:?}", index.name)
+                        });
                     }
                 }
             }

@@ -187,7 +187,8 @@ impl Versions {
         out: &mut Vec<Visible>,
     ) -> Option<(Vec<u8>, Timestamp, bool)> {
         let (start, end) = (Probe(place, from), Probe(end, Timestamp::MAX));
-        let lower: Bound<&dyn Timed> = if included { Bound::Included(&start) } else { Bound::Excluded(&start) };
+        let lower: Bound<&dyn Timed> =
+            if included { Bound::Included(&start) } else { Bound::Excluded(&start) };
         let upper: Bound<&dyn Timed> = Bound::Excluded(&end);
         let mut steps = 0;
         for entry in self.map.range::<dyn Timed, _>((lower, upper)) {

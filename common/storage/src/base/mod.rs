@@ -9,8 +9,8 @@ mod suite;
 
 pub(crate) use engine::{BaseIter, Bounds, Engine, Write};
 
-use crate::options::{EngineKind, Options};
 use crate::Error;
+use crate::options::{EngineKind, Options};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -4,13 +4,13 @@
 //! None of this is logged: an index that was not complete at the last checkpoint is built again by recovery.
 
 use super::{keys, unique};
+use crate::Error;
 use crate::batch::entry_value;
 use crate::collection::{Collection, Index};
 use crate::counts::Count;
 use crate::keyspace::{self, Ident, Range};
 use crate::scan::{Direction, Merge, RecordScan};
 use crate::store::Shared;
-use crate::Error;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,9 +76,9 @@ fn add(
     }
     let section = shared.commit.lock();
     let still = shared.catalog.load();
-    let live = still.by_ident(collection.id.0).and_then(|now| {
-        now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_id()).cloned()
-    });
+    let live = still
+        .by_ident(collection.id.0)
+        .and_then(|now| now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_id()).cloned());
     let live = live.ok_or_else(dropped)?;
     live.add_multikey(multikey);
     let latest = shared.snapshot();

@@ -31,7 +31,9 @@ fn write_document(out: &mut String, doc: &RawDocument) {
 fn write_value(out: &mut String, value: RawBsonRef<'_>) {
     // Writing to a string cannot fail.
     match value {
-        RawBsonRef::Double(number) if number.is_finite() && number.fract() == 0.0 => write!(out, "{number:.1}"),
+        RawBsonRef::Double(number) if number.is_finite() && number.fract() == 0.0 => {
+            write!(out, "{number:.1}")
+        }
         RawBsonRef::Double(number) => write!(out, "{number}"),
         RawBsonRef::String(text) | RawBsonRef::Symbol(text) => write!(out, "\"{text}\""),
         RawBsonRef::Document(doc) => {

@@ -43,7 +43,11 @@ pub(crate) fn keys(pattern: &Pattern, sparse: bool, doc: &RawDocument) -> Result
 }
 
 /// The values behind one encoded key of a document.
-pub(crate) fn row_of<'a>(pattern: &Pattern, doc: &'a RawDocument, key: &[u8]) -> Result<Option<Row<'a>>, Error> {
+pub(crate) fn row_of<'a>(
+    pattern: &Pattern,
+    doc: &'a RawDocument,
+    key: &[u8],
+) -> Result<Option<Row<'a>>, Error> {
     let mut found = None;
     rows(pattern, doc, &mut |row| {
         if found.is_none() && encode(pattern, row)? == key {
@@ -111,14 +115,17 @@ fn follow<'a>(path: &[String], doc: &'a RawDocument, mut at: usize) -> Result<St
 
 /// A path that goes on with a number means that place of the array, where there is one.
 fn settle<'a>(path: &[String], array: &'a RawArray, at: usize) -> Result<State<'a>, Error> {
-    let place = path.get(at).and_then(|name| name.parse::<usize>().ok().filter(|place| place.to_string() == *name));
+    let place =
+        path.get(at).and_then(|name| name.parse::<usize>().ok().filter(|place| place.to_string() == *name));
     let element = match place {
         Some(place) => array.iter_elements().nth(place),
         None => None,
     };
     match element {
         None => Ok(State::Array(array, at)),
-        Some(element) => within(path, element.and_then(|element| element.value()).map_err(unreadable)?, at + 1),
+        Some(element) => {
+            within(path, element.and_then(|element| element.value()).map_err(unreadable)?, at + 1)
+        }
     }
 }
 
@@ -167,7 +174,13 @@ fn expand<'a>(
             *multikey |= 1 << number.min(63);
         }
     }
-    if pattern.hashed() && pattern.fields.iter().zip(states).any(|(field, state)| field.order == Order::Hashed && matches!(state, State::Array(..))) {
+    if pattern.hashed()
+        && pattern
+            .fields
+            .iter()
+            .zip(states)
+            .any(|(field, state)| field.order == Order::Hashed && matches!(state, State::Array(..)))
+    {
         return Err(hashed_array());
     }
     let mut next = states.to_vec();
@@ -241,7 +254,12 @@ mod tests {
         check(doc! {"a.b": 1}, false, doc! {"a": [{"b": [1, 2]}, {"b": 3}]}, bson!([[1], [2], [3]]));
         check(doc! {"a.1": 1}, false, doc! {"a": [8, 9]}, bson!([[9]]));
         check(doc! {"a.0.b": 1}, false, doc! {"a": [{"b": 4}, {"b": 5}]}, bson!([[4]]));
-        check(doc! {"a.b": 1, "a.c": -1}, false, doc! {"a": [{"b": 1, "c": 2}, {"b": 3}]}, bson!([[1, 2], [3, null]]));
+        check(
+            doc! {"a.b": 1, "a.c": -1},
+            false,
+            doc! {"a": [{"b": 1, "c": 2}, {"b": 3}]},
+            bson!([[1, 2], [3, null]]),
+        );
         check(doc! {"a": 1, "a.c": 1}, false, doc! {"a": [{"c": 2}]}, bson!([[{"c": 2}, 2]]));
         check(doc! {"x": 1, "a": 1}, false, doc! {"a": [1, 2], "x": "q"}, bson!([["q", 1], ["q", 2]]));
     }
@@ -266,7 +284,8 @@ mod tests {
     #[test]
     fn arrays_mark_their_fields() {
         let pattern = Pattern::parse(&RawDocumentBuf::try_from(&doc! {"x": 1, "a.b": 1}).unwrap()).unwrap();
-        let of = |doc: Document| keys(&pattern, false, &RawDocumentBuf::try_from(&doc).unwrap()).unwrap().multikey;
+        let of =
+            |doc: Document| keys(&pattern, false, &RawDocumentBuf::try_from(&doc).unwrap()).unwrap().multikey;
         assert_eq!(of(doc! {"x": 1, "a": {"b": 1}}), 0);
         assert_eq!(of(doc! {"x": 1, "a": [{"b": 1}]}), 2);
         assert_eq!(of(doc! {"x": [], "a": {"b": 1}}), 1);

@@ -28,7 +28,8 @@ pub(crate) struct Pattern {
 }
 
 /// Index kinds of MongoDB that are known and not there yet.
-const PLUGINS: &[&str] = &["2d", "2dsphere", "2dsphere_bucket", "columnstore", "geoHaystack", "text", "wildcard"];
+const PLUGINS: &[&str] =
+    &["2d", "2dsphere", "2dsphere_bucket", "columnstore", "geoHaystack", "text", "wildcard"];
 
 fn cannot(message: impl Into<String>) -> Error {
     Error::IndexSpec { code: Code::CannotCreateIndex, message: message.into() }
@@ -40,11 +41,7 @@ impl Pattern {
         for element in key.iter() {
             let (name, value) = element.map_err(|error| cannot(error.to_string()))?;
             let name = name.as_str();
-            fields.push(Field {
-                order: order(name, value)?,
-                path: path(name)?,
-                name: name.to_owned(),
-            });
+            fields.push(Field { order: order(name, value)?, path: path(name)?, name: name.to_owned() });
         }
         if fields.is_empty() {
             return Err(cannot("Index keys cannot be an empty document"));
@@ -59,7 +56,9 @@ impl Pattern {
         if hashed > 1 {
             return Err(Error::IndexSpec {
                 code: Code::Location(31303),
-                message: format!("A maximum of one index field is allowed to be hashed but found {hashed} for 'key'"),
+                message: format!(
+                    "A maximum of one index field is allowed to be hashed but found {hashed} for 'key'"
+                ),
             });
         }
         Ok(Pattern { fields })

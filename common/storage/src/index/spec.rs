@@ -119,7 +119,10 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
         let wrong = || {
             invalid(
                 Code::TypeMismatch,
-                format!("The field '{}' has value of the wrong type in an index specification", field.as_str()),
+                format!(
+                    "The field '{}' has value of the wrong type in an index specification",
+                    field.as_str()
+                ),
             )
         };
         match (field.as_str(), value) {
@@ -215,5 +218,8 @@ fn version(value: RawBsonRef<'_>) -> Result<(), Error> {
     if number == 1.0 || number == 2.0 {
         return Ok(());
     }
-    Err(invalid(Code::CannotCreateIndex, format!("Invalid index specification; cannot create an index with v={number}")))
+    Err(invalid(
+        Code::CannotCreateIndex,
+        format!("Invalid index specification; cannot create an index with v={number}"),
+    ))
 }

@@ -2,6 +2,7 @@
 //! Checked against the snapshot while a batch is prepared, and against everything newer in the commit section.
 
 use super::entries::row_of;
+use crate::Error;
 use crate::collection::{Collection, Index};
 use crate::error::DuplicateKey;
 use crate::keyspace::{self, Range};
@@ -9,7 +10,6 @@ use crate::scan::{Direction, Merge};
 use crate::snapshot::Snapshot;
 use crate::store::Shared;
 use crate::versions::Value;
-use crate::Error;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use std::collections::BTreeMap;

@@ -257,21 +257,27 @@ impl Log {
         if bytes.is_empty() {
             return Ok(());
         }
-        let mut offset = writer.segment.len();
-        let end = offset + bytes.len() as u64;
-        let segment = writer.segment.clone();
-        segment.file.write_all_at(&bytes, offset).map_err(Error::io(&segment.path))?;
-        // Readers walk up to the length, and the index must not be behind it by more than they can walk.
-        for (at, length) in records {
-            segment.note(at, offset, length as u64);
-            offset += length as u64;
-        }
-        segment.set_len(end);
         self.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        writer.written = last;
-        if end >= self.segment_bytes {
-            self.roll(writer)?;
+        let mut rest = bytes.as_slice();
+        let mut records = records.into_iter().peekable();
+        while !rest.is_empty() {
+            let segment = writer.segment.clone();
+            let start = segment.len();
+            let mut offset = start;
+            // Readers walk up to the length, and the index must not be behind it.
+            while let Some((at, length)) = records.next_if(|_| offset < self.segment_bytes) {
+                segment.note(at, offset, length as u64);
+                offset += length as u64;
+            }
+            let (now, later) = rest.split_at((offset - start) as usize);
+            segment.file.write_all_at(now, start).map_err(Error::io(&segment.path))?;
+            segment.set_len(offset);
+            rest = later;
+            if offset >= self.segment_bytes {
+                self.roll(writer)?;
+            }
         }
+        writer.written = last;
         Ok(())
     }
 
@@ -374,7 +380,11 @@ fn list(dir: &Path) -> Result<Vec<Arc<Segment>>, Error> {
     let count = names.len();
     for (index, (number, path)) in names.into_iter().enumerate() {
         if segments.last().is_some_and(|last| last.number + 1 != number) {
-            return Err(Error::Corrupt { file: path, offset: 0, reason: "a segment before this one is missing".to_owned() });
+            return Err(Error::Corrupt {
+                file: path,
+                offset: 0,
+                reason: "a segment before this one is missing".to_owned(),
+            });
         }
         match Segment::open(&path, number)? {
             Some(segment) => segments.push(Arc::new(segment)),

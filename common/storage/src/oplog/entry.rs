@@ -12,12 +12,23 @@ const T_FROM_END: usize = 8 + 11 + 14 + 1;
 /// One change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change<'a> {
-    Insert { doc: &'a RawDocument },
+    Insert {
+        doc: &'a RawDocument,
+    },
     /// The resulting document, never an increment.
-    Update { id: RawBsonRef<'a>, doc: &'a RawDocument },
-    Delete { id: RawBsonRef<'a> },
-    Command { command: &'a RawDocument },
-    Noop { message: &'a RawDocument },
+    Update {
+        id: RawBsonRef<'a>,
+        doc: &'a RawDocument,
+    },
+    Delete {
+        id: RawBsonRef<'a>,
+    },
+    Command {
+        command: &'a RawDocument,
+    },
+    Noop {
+        message: &'a RawDocument,
+    },
 }
 
 /// A change of a namespace.

@@ -118,8 +118,15 @@ pub struct OplogCursor {
 
 #[derive(Debug)]
 enum Way {
-    Forward { segment: Arc<Segment>, walk: Walk },
-    Backward { segments: Vec<Arc<Segment>>, stretches: Option<(Arc<Segment>, Vec<(u64, u64)>)>, records: Vec<Record> },
+    Forward {
+        segment: Arc<Segment>,
+        walk: Walk,
+    },
+    Backward {
+        segments: Vec<Arc<Segment>>,
+        stretches: Option<(Arc<Segment>, Vec<(u64, u64)>)>,
+        records: Vec<Record>,
+    },
 }
 
 impl OplogCursor {
@@ -178,7 +185,8 @@ impl OplogCursor {
                     return Ok(Some(record));
                 }
             }
-            match stretches.as_mut().and_then(|(segment, rest)| rest.pop().map(|stretch| (segment, stretch))) {
+            match stretches.as_mut().and_then(|(segment, rest)| rest.pop().map(|stretch| (segment, stretch)))
+            {
                 Some((segment, (start, end))) => {
                     let mut walk = Walk::new(start);
                     while walk.offset() < end {

@@ -1,8 +1,8 @@
 //! One record of the log: the bytes around an entry. Layout in FORMAT.md.
 
+use crate::Error;
 use crate::counts::{Count, Delta};
 use crate::versions::Value;
-use crate::Error;
 use bytes::Bytes;
 use types::{OpTime, Timestamp};
 
@@ -189,7 +189,10 @@ mod tests {
     fn a_record_reads_back_and_every_flip_is_noticed() {
         let local = Local {
             deltas: vec![(7, Count { records: 1, bytes: -30 })],
-            puts: vec![(Bytes::from_static(b"k"), None), (Bytes::from_static(b"l"), Some(Bytes::from_static(b"v")))],
+            puts: vec![
+                (Bytes::from_static(b"k"), None),
+                (Bytes::from_static(b"l"), Some(Bytes::from_static(b"v"))),
+            ],
         };
         let at = OpTime { ts: Timestamp::new(5, 6), term: 3 };
         let bytes = Draft::new(&local, &[]).finish(at, Timestamp::new(5, 1));

@@ -152,7 +152,10 @@ impl Segment {
         self.index()?;
         let marks = self.marks.lock();
         let next = marks.places.partition_point(|(time, _)| *time <= at);
-        Ok(next.checked_sub(1).and_then(|index| marks.places.get(index)).map_or(HEADER_BYTES, |(_, place)| *place))
+        Ok(next
+            .checked_sub(1)
+            .and_then(|index| marks.places.get(index))
+            .map_or(HEADER_BYTES, |(_, place)| *place))
     }
 
     /// The stretches between the places of the sparse index.

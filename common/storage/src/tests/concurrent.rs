@@ -1,1 +1,198 @@
-//! (next)
+//! Many threads at once: first writer wins, snapshots stand still, counts and indexes stay exact.
+
+use super::harness::*;
+use crate::options::EngineKind;
+use crate::scan::Direction;
+use crate::{CommitMeta, Error, Store};
+use bson::{doc, rawdoc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+use value::interval::KeyRange;
+
+const ACCOUNTS: i32 = 40;
+const TOTAL: i64 = ACCOUNTS as i64 * 100;
+
+/// Moves an amount between two accounts, again after every conflict.
+fn transfer(store: &Store, from: i32, to: i32, conflicts: &AtomicUsize) {
+    loop {
+        // Within the loop: a changed definition is a conflict as well.
+        let catalog = store.catalog();
+        let collection = catalog.get(&ns("d.bank")).unwrap();
+        let mut batch = store.batch(store.snapshot());
+        for (id, change) in [(from, -1), (to, 1)] {
+            let old = batch.get(collection, &key(id)).unwrap().unwrap();
+            let balance = old.get_i64("balance").unwrap() + change;
+            let new = rawdoc! {"_id": id, "balance": balance, "x": (balance % 10) as i32};
+            batch.update(collection, &key(id), &old, &new).unwrap();
+        }
+        match batch.commit(CommitMeta::default()) {
+            Ok(_) => return,
+            Err(Error::WriteConflict) => conflicts.fetch_add(1, Ordering::Relaxed),
+            Err(error) => panic!("{error}"),
+        };
+    }
+}
+
+fn sum(store: &Store, direction: Direction) -> i64 {
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("d.bank")).unwrap();
+    let snapshot = store.snapshot();
+    let scan = snapshot.scan(collection, &KeyRange::all(), direction);
+    scan.map(|record| record.unwrap().1.get_i64("balance").unwrap()).sum()
+}
+
+fn check(engine: EngineKind) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), engine);
+    options.checkpoint_interval = Duration::from_millis(3);
+    let store = Store::open(options.clone()).unwrap();
+    store.create_collection(&ns("d.bank"), None, &raw(&doc! {})).unwrap();
+    for id in 0..ACCOUNTS {
+        put(&store, "d.bank", id, Some(&doc! {"_id": id, "balance": 100_i64, "x": 0})).unwrap();
+    }
+    let stop = AtomicBool::new(false);
+    let (conflicts, sums) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..4)
+            .map(|seed: i32| {
+                let (store, conflicts) = (&store, &conflicts);
+                scope.spawn(move || {
+                    for round in 0..800_i32 {
+                        let from = (round * 7 + seed * 11) % ACCOUNTS;
+                        transfer(store, from, (from + 1 + seed) % ACCOUNTS, conflicts);
+                    }
+                })
+            })
+            .collect();
+        for direction in [Direction::Forward, Direction::Backward] {
+            let (store, stop, sums) = (&store, &stop, &sums);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(sum(store, direction), TOTAL);
+                    sums.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let builds = {
+            let store = &store;
+            scope.spawn(move || {
+                for _ in 0..6 {
+                    store.create_indexes(&ns("d.bank"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
+                    let catalog = store.catalog();
+                    let validation = store.validate(catalog.get(&ns("d.bank")).unwrap()).unwrap();
+                    assert_eq!(validation.errors, Vec::<String>::new());
+                    assert_eq!(validation.keys_per_index, [("x_1".to_owned(), ACCOUNTS as u64)]);
+                    store.drop_index(&ns("d.bank"), "x_1").unwrap();
+                }
+            })
+        };
+        // Whatever happens, the readers must end, or the scope never does.
+        let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).chain([builds.join()]).collect();
+        stop.store(true, Ordering::Relaxed);
+        assert!(ended.iter().all(Result::is_ok));
+    });
+    assert!(sums.load(Ordering::Relaxed) > 0);
+    let metrics = store.metrics();
+    assert!(metrics.checkpoints > 0 || engine == EngineKind::Memory, "{metrics:?}");
+    drop(store);
+    let store = Store::open(options).unwrap();
+    assert_eq!(sum(&store, Direction::Forward), TOTAL);
+    let catalog = store.catalog();
+    assert!(store.validate(catalog.get(&ns("d.bank")).unwrap()).unwrap().valid());
+}
+
+#[test]
+fn transfers_keep_the_sum_over_memory() {
+    check(EngineKind::Memory);
+}
+
+#[test]
+fn transfers_keep_the_sum_over_sled() {
+    check(EngineKind::Sled);
+}
+
+#[test]
+fn unique_holds_against_a_race() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    store.create_indexes(&ns("d.c"), &[raw(&doc! {"key": {"u": 1}, "unique": true})]).unwrap();
+    for round in 0..200 {
+        let won = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for thread in 0..3 {
+                let (store, won) = (&store, &won);
+                scope.spawn(move || {
+                    let doc = doc! {"_id": round * 10 + thread, "u": round};
+                    loop {
+                        match put(store, "d.c", round * 10 + thread, Some(&doc)) {
+                            Ok(_) => break won.fetch_add(1, Ordering::Relaxed),
+                            Err(Error::DuplicateKey(_)) => break 0,
+                            Err(Error::WriteConflict) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(won.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn one_sync_serves_all_that_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), EngineKind::Memory);
+    options.sync_interval = Duration::from_secs(3600);
+    let store = Store::open(options).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let before = store.metrics().syncs;
+    runtime.block_on(async {
+        let mut waits = Vec::new();
+        for id in 0..200 {
+            put(&store, "d.c", id, Some(&doc! {"_id": id})).unwrap();
+            waits.push(store.durable(store.last_op_time()));
+        }
+        for wait in waits {
+            tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap().unwrap();
+        }
+    });
+    assert_eq!(store.durable_op_time(), store.last_op_time());
+    assert!(store.metrics().syncs - before <= 3, "{:?}", store.metrics());
+}
+
+#[test]
+fn memory_stays_within_its_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), EngineKind::Sled);
+    options.versions_bytes_max = 1 << 20;
+    options.oplog_segment_bytes = 1 << 20;
+    let store = Store::open(options).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    let mut highest = 0;
+    for id in 0..6000 {
+        put(&store, "d.c", id % 3000, Some(&doc! {"_id": id % 3000, "n": id, "pad": "z".repeat(1000)}))
+            .unwrap();
+        highest = highest.max(store.metrics().versions_bytes);
+    }
+    assert!(highest < 2 << 20, "{highest}");
+    assert_eq!(store.stats(store.catalog().get(&ns("d.c")).unwrap()).records, 3000);
+}
+
+#[test]
+fn hot_keys_do_not_pile_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    for round in 0..5000 {
+        put(&store, "d.c", 1, Some(&doc! {"_id": 1, "n": round})).unwrap();
+        if round % 500 == 0 {
+            store.sync().unwrap();
+            store.shared.after_sync();
+        }
+    }
+    assert!(store.metrics().versions_count < 1500, "{:?}", store.metrics());
+}

@@ -1,1 +1,158 @@
-//! (next)
+//! Catalogue changes and what they refuse.
+
+use super::harness::*;
+use crate::options::EngineKind;
+use crate::{CommitMeta, Error, Store};
+use bson::{Document, doc, rawdoc};
+use types::Fault;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    store.create_collection(&ns("db.c"), None, &raw(&doc! {})).unwrap();
+    (dir, store)
+}
+
+#[test]
+fn index_specifications_are_checked() {
+    let (_dir, store) = store();
+    let create = |spec: Document| -> Result<usize, i32> {
+        let made = store.create_indexes(&ns("db.c"), &[raw(&spec)]);
+        made.map(|made| made.after).map_err(|error| error.fault().code.number())
+    };
+    let rows: &[(Document, Result<usize, i32>)] = &[
+        (doc! {"key": {"_id": 1}, "name": "whatever"}, Ok(1)),
+        (doc! {"key": {"x": 1}}, Ok(2)),
+        (doc! {"key": {"x": 1}, "name": "x_1"}, Ok(2)),
+        (doc! {"key": {"x": 1.0}, "name": "x_1"}, Ok(2)),
+        (doc! {"key": {"x": 1}, "name": "other"}, Err(85)),
+        (doc! {"key": {"y": 1}, "name": "x_1"}, Err(86)),
+        (doc! {"key": {"x": 1}, "name": "x_1", "unique": true}, Err(85)),
+        (doc! {"key": {"x": "hashed"}}, Ok(3)),
+        (doc! {"key": {"x": -1, "a.b": 1}, "v": 2, "background": true, "hidden": true}, Ok(4)),
+        (doc! {"key": {"z": "hashed"}, "unique": true}, Err(16764)),
+        (doc! {"key": {"a": "hashed", "b": "hashed"}}, Err(31303)),
+        (doc! {"key": {"z": 0}}, Err(67)),
+        (doc! {"key": {}}, Err(67)),
+        (doc! {"key": {"": 1}}, Err(67)),
+        (doc! {"key": {"a..b": 1}}, Err(67)),
+        (doc! {"key": {"$a": 1}}, Err(67)),
+        (doc! {"key": {"z": true}}, Err(67)),
+        (doc! {"key": {"z": "frobnicate"}}, Err(67)),
+        (doc! {"key": {"z": "text"}}, Err(238)),
+        (doc! {"key": {"z": "2dsphere"}}, Err(238)),
+        (doc! {"key": {"$**": 1}}, Err(238)),
+        (doc! {"key": {"z": 1}, "expireAfterSeconds": 5}, Err(238)),
+        (doc! {"key": {"z": 1}, "partialFilterExpression": {"a": 1}}, Err(238)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}}, Err(238)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "simple"}}, Ok(5)),
+        (doc! {"key": {"q": 1}, "frobnicate": 1}, Err(197)),
+        (doc! {"name": "q"}, Err(9)),
+    ];
+    for (spec, want) in rows {
+        assert_eq!(create(spec.clone()), *want, "{spec}");
+    }
+    let names: Vec<String> =
+        store.catalog().get(&ns("db.c")).unwrap().indexes.iter().map(|index| index.name.clone()).collect();
+    assert_eq!(names, ["_id_", "x_1", "x_hashed", "x_-1_a.b_1", "z_1"]);
+    assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_-1_a.b_1").unwrap().hidden);
+    store.set_index_hidden(&ns("db.c"), "x_1", true).unwrap();
+    assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_1").unwrap().hidden);
+    assert!(matches!(store.drop_index(&ns("db.c"), "nope"), Err(Error::IndexNotFound { .. })));
+    assert_eq!(store.drop_index(&ns("db.c"), "_id_").unwrap_err().fault().code.number(), 72);
+}
+
+#[test]
+fn duplicates_are_told_as_known() {
+    let (_dir, store) = store();
+    store.create_indexes(&ns("db.c"), &[raw(&doc! {"key": {"x": 1, "l": -1}, "unique": true})]).unwrap();
+    put(&store, "db.c", 1, Some(&doc! {"_id": 1, "x": 1, "l": ["a", "b"]})).unwrap();
+    let fault = |doc: Document| -> Fault {
+        let catalog = store.catalog();
+        let mut batch = store.batch(store.snapshot());
+        batch.insert(catalog.get(&ns("db.c")).unwrap(), &raw(&doc)).unwrap_err().fault()
+    };
+    let found = fault(doc! {"_id": 2, "x": 1, "l": "b"});
+    assert_eq!(
+        found.message,
+        "E11000 duplicate key error collection: db.c index: x_1_l_-1 dup key: { x: 1, l: \"b\" }"
+    );
+    assert_eq!(found.code.number(), 11000);
+    let extra = Document::try_from(&**found.extra.unwrap()).unwrap();
+    assert_eq!(extra, doc! {"keyPattern": {"x": 1, "l": -1}, "keyValue": {"x": 1, "l": "b"}});
+    assert_eq!(
+        fault(doc! {"_id": 1.0, "q": 1}).message,
+        "E11000 duplicate key error collection: db.c index: _id_ dup key: { _id: 1.0 }"
+    );
+    // Missing fields are null, and null is a value.
+    put(&store, "db.c", 3, Some(&doc! {"_id": 3})).unwrap();
+    assert_eq!(fault(doc! {"_id": 4, "x": null}).code.number(), 11000);
+    // Two in one batch.
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("db.c")).unwrap();
+    let mut batch = store.batch(store.snapshot());
+    batch.insert(collection, &rawdoc! {"_id": 5, "x": 9}).unwrap();
+    assert!(matches!(batch.insert(collection, &rawdoc! {"_id": 6, "x": 9}), Err(Error::DuplicateKey(_))));
+    // A key that goes and comes back within one batch is free.
+    let old = store.snapshot().get(collection, &key(1)).unwrap().unwrap();
+    batch.delete(collection, &key(1), &old).unwrap();
+    batch.insert(collection, &rawdoc! {"_id": 7, "x": 1, "l": "b"}).unwrap();
+    batch.commit(CommitMeta::default()).unwrap();
+    assert!(store.validate(collection).unwrap().valid());
+}
+
+#[test]
+fn a_build_that_finds_duplicates_leaves_nothing() {
+    let (_dir, store) = store();
+    for id in 0..300 {
+        put(&store, "db.c", id, Some(&doc! {"_id": id, "x": id % 299})).unwrap();
+    }
+    let spec = raw(&doc! {"key": {"x": 1}, "unique": true});
+    let failed = store.create_indexes(&ns("db.c"), std::slice::from_ref(&spec)).unwrap_err().fault();
+    assert_eq!(failed.message, "E11000 duplicate key error collection: db.c index: x_1 dup key: { x: 0 }");
+    assert_eq!(store.catalog().get(&ns("db.c")).unwrap().indexes.len(), 1);
+    put(&store, "db.c", 299, None).unwrap();
+    store.create_indexes(&ns("db.c"), &[spec]).unwrap();
+    let catalog = store.catalog();
+    assert!(store.validate(catalog.get(&ns("db.c")).unwrap()).unwrap().valid());
+}
+
+#[test]
+fn collections_come_and_go() {
+    let (_dir, store) = store();
+    let create = |name: &str, options: Document| -> i32 {
+        let made = store.create_collection(&ns(name), None, &raw(&options));
+        made.map_or_else(|error| error.fault().code.number(), |_| 0)
+    };
+    assert_eq!(create("db.c", doc! {}), 48);
+    assert_eq!(create("db.capped", doc! {"capped": true, "size": 5}), 238);
+    assert_eq!(create("db.plain", doc! {"capped": false}), 0);
+    assert_eq!(create("other.x", doc! {}), 0);
+    assert_eq!(store.catalog().databases(), ["db", "other"]);
+    put(&store, "db.c", 1, Some(&doc! {"_id": 1})).unwrap();
+    let before = store.snapshot();
+    let old = store.catalog().get(&ns("db.c")).unwrap().clone();
+    assert!(store.rename_collection(&ns("db.c"), &ns("db.plain"), false).is_err());
+    store.rename_collection(&ns("db.c"), &ns("db.plain"), true).unwrap();
+    let renamed = store.catalog().get(&ns("db.plain")).unwrap().clone();
+    assert_eq!((renamed.uuid, store.stats(&renamed).records), (old.uuid, 1));
+    assert!(store.catalog().get(&ns("db.c")).is_none());
+    assert_eq!(store.drop_database("db").unwrap(), Some(store.last_op_time()));
+    assert_eq!(store.drop_database("db").unwrap(), None);
+    assert_eq!(store.catalog().databases(), ["other"]);
+    // A snapshot from before goes on, also past a checkpoint.
+    store.force_checkpoint().unwrap();
+    assert!(before.get(&old, &key(1)).unwrap().is_some());
+    drop(before);
+    put_anything(&store);
+    store.force_checkpoint().unwrap();
+    assert_eq!(store.metrics().versions_count, 0);
+    // A batch for a collection that is gone does not commit.
+    let mut batch = store.batch(store.snapshot());
+    batch.insert(&old, &rawdoc! {"_id": 2}).unwrap();
+    assert!(matches!(batch.commit(CommitMeta::default()), Err(Error::WriteConflict)));
+}
+
+fn put_anything(store: &Store) {
+    put(store, "other.x", 1, Some(&doc! {"_id": 1})).unwrap();
+}

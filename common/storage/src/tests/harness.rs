@@ -54,7 +54,12 @@ pub(super) type Records = BTreeMap<i32, Document>;
 /// Collection → records.
 pub(super) type State = BTreeMap<String, Records>;
 
-pub(super) fn read(snapshot: &Snapshot, store: &Store, name: &str, direction: Direction) -> Vec<(i32, Document)> {
+pub(super) fn read(
+    snapshot: &Snapshot,
+    store: &Store,
+    name: &str,
+    direction: Direction,
+) -> Vec<(i32, Document)> {
     let catalog = store.catalog();
     let collection = catalog.get(&ns(name)).unwrap();
     snapshot
@@ -149,8 +154,12 @@ impl Engine for Fragile {
             use std::ops::RangeBounds;
             (start, end).contains(&key)
         };
-        let mut pairs: Vec<_> =
-            disk.map.iter().filter(|(key, _)| inside(key)).map(|(key, value)| Ok((key.clone(), value.clone()))).collect();
+        let mut pairs: Vec<_> = disk
+            .map
+            .iter()
+            .filter(|(key, _)| inside(key))
+            .map(|(key, value)| Ok((key.clone(), value.clone())))
+            .collect();
         if direction == Direction::Backward {
             pairs.reverse();
         }

@@ -172,7 +172,9 @@ impl Run {
                     assert!(!(unique && Run::violates(&after)), "a duplicate was taken");
                     next = after;
                 }
-                Err(Error::DuplicateKey(_)) => assert!(unique && Run::violates(&after), "refused without need"),
+                Err(Error::DuplicateKey(_)) => {
+                    assert!(unique && Run::violates(&after), "refused without need")
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -280,9 +282,7 @@ impl Run {
             };
             let mut want: Vec<_> = records
                 .iter()
-                .map(|(id, doc)| {
-                    (value::key::of_bson(doc.get("x").unwrap_or(&Bson::Null)), key(*id))
-                })
+                .map(|(id, doc)| (value::key::of_bson(doc.get("x").unwrap_or(&Bson::Null)), key(*id)))
                 .collect();
             want.sort();
             for direction in [Direction::Forward, Direction::Backward] {

@@ -1,1 +1,144 @@
-//! (next)
+//! The log as readers see it.
+
+use super::harness::*;
+use crate::options::EngineKind;
+use crate::{CommitMeta, Direction, Error, OplogEntry, SessionMeta, Store};
+use bson::{Document, doc, rawdoc};
+use std::time::Duration;
+use types::Timestamp;
+
+fn times(entries: impl Iterator<Item = Result<OplogEntry, Error>>) -> Vec<Timestamp> {
+    entries.map(|entry| entry.unwrap().op_time.ts).collect()
+}
+
+fn filled(store: &Store, count: i32) -> Vec<Timestamp> {
+    (0..count)
+        .map(|id| put(store, "d.c", id, Some(&doc! {"_id": id, "pad": "x".repeat(500)})).unwrap())
+        .collect()
+}
+
+#[test]
+fn entries_are_read_both_ways_and_from_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    let created = store.last_op_time().ts;
+    let written = filled(&store, 100);
+    let mut all = vec![created];
+    all.extend(&written);
+    check_reads(&store, &all);
+    drop(store);
+    check_reads(&Store::open(options(dir.path(), EngineKind::Memory)).unwrap(), &all);
+}
+
+fn check_reads(store: &Store, all: &[Timestamp]) {
+    let log = store.oplog();
+    assert_eq!(times(log.scan(Direction::Forward).unwrap()), all);
+    let mut reversed = all.to_vec();
+    reversed.reverse();
+    assert_eq!(times(log.scan(Direction::Backward).unwrap()), reversed);
+    for from in [0, 1, 37, 99, 100] {
+        assert_eq!(times(log.after(all[from]).unwrap()), all[from + 1..]);
+        let mut before = all[..from].to_vec();
+        before.reverse();
+        assert_eq!(times(log.before(all[from]).unwrap()), before);
+    }
+    assert_eq!(log.first().unwrap().unwrap().op_time.ts, all[0]);
+    assert_eq!(log.last().unwrap().unwrap().op_time.ts, all[100]);
+}
+
+#[test]
+fn a_tail_goes_on_and_wakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    let mut tail = store.oplog().after(store.last_op_time().ts).unwrap();
+    assert!(tail.next().is_none());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for round in 0..30 {
+        let mut watch = store.oplog().watch();
+        watch.borrow_and_update();
+        let at = put(&store, "d.c", round, Some(&doc! {"_id": round, "pad": "y".repeat(700)})).unwrap();
+        runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(10), watch.changed()).await.unwrap().unwrap();
+        });
+        let entry = tail.next().unwrap().unwrap();
+        assert_eq!(entry.op_time.ts, at);
+        assert_eq!(entry.doc.get_timestamp("ts").unwrap(), at.into());
+        assert!(tail.next().is_none());
+    }
+}
+
+#[test]
+fn the_size_limit_drops_whole_segments_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), EngineKind::Sled);
+    options.oplog_bytes_max = 20 * 1024;
+    let store = Store::open(options.clone()).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    let written = filled(&store, 100);
+    store.sync().unwrap();
+    let full = store.oplog().bytes();
+    store.force_checkpoint().unwrap();
+    let left = store.oplog().bytes();
+    assert!(left <= 20 * 1024 && full > 50 * 1024, "{full} {left}");
+    assert!(matches!(store.oplog().after(written[3]), Err(Error::OplogPositionLost { .. })));
+    let rest = times(store.oplog().scan(Direction::Forward).unwrap());
+    assert_eq!(rest, written[100 - rest.len()..]);
+    drop(store);
+    let store = Store::open(options).unwrap();
+    assert_eq!(times(store.oplog().scan(Direction::Forward).unwrap()), rest);
+    assert_eq!(store.stats(store.catalog().get(&ns("d.c")).unwrap()).records, 100);
+}
+
+#[test]
+fn commits_have_one_entry_each_and_unreplicated_ones_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Sled)).unwrap();
+    for name in ["d.c", "config.transactions", "local.x"] {
+        store.create_collection(&ns(name), None, &raw(&doc! {})).unwrap();
+    }
+    let start = store.last_op_time().ts;
+    let catalog = store.catalog();
+    let collection = |name: &str| catalog.get(&ns(name)).unwrap().clone();
+    put(&store, "local.x", 1, Some(&doc! {"_id": 1})).unwrap();
+    let mut batch = store.batch(store.snapshot());
+    batch.insert(&collection("d.c"), &rawdoc! {"_id": 1}).unwrap();
+    batch.insert(&collection("d.c"), &rawdoc! {"_id": 2}).unwrap();
+    batch.insert(&collection("config.transactions"), &rawdoc! {"_id": 3}).unwrap();
+    let session = SessionMeta { lsid: rawdoc! {"id": 5}, txn_number: 9, stmt_ids: vec![0, 1] };
+    batch.commit(CommitMeta { session: Some(session) }).unwrap();
+    store.noop(&rawdoc! {"msg": "periodic noop"}).unwrap();
+
+    let entries: Vec<Document> = store
+        .oplog()
+        .after(start)
+        .unwrap()
+        .map(|entry| {
+            let mut doc = Document::try_from(&*entry.unwrap().doc).unwrap();
+            for name in ["ts", "wall", "t", "v"] {
+                assert!(doc.remove(name).is_some());
+            }
+            doc
+        })
+        .collect();
+    let ui = collection("d.c").uuid.to_bson();
+    assert_eq!(
+        entries,
+        [
+            doc! {"lsid": {"id": 5}, "txnNumber": 9_i64, "op": "c", "ns": "admin.$cmd", "o": {"applyOps": [
+                {"op": "i", "ns": "d.c", "ui": ui.clone(), "o": {"_id": 1}, "stmtId": 0},
+                {"op": "i", "ns": "d.c", "ui": ui, "o": {"_id": 2}, "stmtId": 1},
+            ]}},
+            doc! {"op": "n", "ns": "", "o": {"msg": "periodic noop"}},
+        ]
+    );
+    // What has no entry is in the log all the same.
+    drop(store);
+    let store = Store::open(options(dir.path(), EngineKind::Sled)).unwrap();
+    let one = |name: &str, id: i32| State::from([(name.to_owned(), Records::from([(id, doc! {"_id": id})]))]);
+    let mut want = one("local.x", 1);
+    want.extend(one("config.transactions", 3));
+    want.insert("d.c".to_owned(), Records::from([(1, doc! {"_id": 1}), (2, doc! {"_id": 2})]));
+    assert_state(&store, &want);
+}
