@@ -195,6 +195,10 @@ impl HasEngine for Node {
         self.gate.filter(ns).map(|filter| Arc::new(filter) as Arc<dyn DocumentFilter>)
     }
 
+    fn disk(&self) -> Option<engine::Disk> {
+        member::disk(&self.member.dir)
+    }
+
     fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
         self.member.replication.check_writable()
     }

@@ -101,3 +101,10 @@ pub fn server_status(member: &Member, status: &mut Document) {
         );
     }
 }
+
+/// The file system that holds the data; `None` where the system does not say.
+pub fn disk(dir: &std::path::Path) -> Option<engine::Disk> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    let total = stat.f_blocks * stat.f_frsize;
+    Some(engine::Disk { used: total.saturating_sub(stat.f_bfree * stat.f_frsize), total })
+}

@@ -8,6 +8,6 @@ mod metrics;
 mod peers;
 
 pub use config::MemberConfig;
-pub use host::{gossip, hello, server_status};
+pub use host::{disk, gossip, hello, server_status};
 pub use member::{Error, Member};
 pub use peers::Peers;

@@ -12,6 +12,7 @@ use runtime::telemetry::Recent;
 use runtime::{OnError, Tasks};
 use session::Sessions;
 use session::reaper::Reaper;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Store;
@@ -49,6 +50,8 @@ pub struct Member {
     pub clock: Arc<HybridClock>,
     pub metrics: Metrics,
     pub tasks: Tasks,
+    /// The data directory.
+    pub dir: PathBuf,
 }
 
 impl Member {
@@ -113,6 +116,7 @@ impl Member {
             clock,
             metrics,
             tasks,
+            dir: config.dbpath.clone(),
         })
     }
 

@@ -67,7 +67,8 @@ impl Scan {
     pub(crate) fn new(plan: Arc<Plan>, owner: Option<Arc<dyn DocumentFilter>>) -> Scan {
         Scan {
             plan,
-            owner,
+            // Where all that is stored is owned, nothing needs to be asked of each document.
+            owner: owner.filter(|owner| !owner.owns_all()),
             at: 0,
             done: None,
             seen: HashSet::new(),

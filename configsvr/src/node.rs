@@ -1,0 +1,151 @@
+//! The composition root of a config server, and the state that commands run against.
+
+use crate::config::Config;
+use crate::metadata::{HasMetadata, Metadata};
+use bson::Document;
+use command::BoxFuture;
+use engine::{Engine, HasEngine};
+use frontend::{Front, Frontend, Gossip, Hello, Host, Registry};
+use member::{Error, Member, Peers};
+use repl::{HasReplication, Replication};
+use rpc::SetAddress;
+use runtime::telemetry::Recent;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+use types::{Fault, Namespace, SessionId, Timestamp};
+
+/// A config server.
+pub struct Node {
+    pub member: Member,
+    metadata: Arc<Metadata>,
+}
+
+impl Node {
+    /// Starts a config server; clients and peers are served when this returns.
+    ///
+    /// # Errors
+    /// A directory that cannot be used, an address that cannot be listened on.
+    pub async fn start(config: &Config, recent: Recent) -> Result<Arc<Node>, Error> {
+        let member = Member::open(&config.member, config.port, "configsvr", "configsvr", recent)?;
+        let replication = member.replication.clone();
+        let address = move || own_address(&replication);
+        let metadata = Metadata::new(member.store.clone(), member.pool.clone(), address, &member.tasks);
+        let node = Arc::new(Node { member, metadata });
+        if node.member.replication.state().is_some() {
+            node.metadata.initialise().map_err(Error::Start)?;
+        }
+        let mut table = frontend::commands::<Node>();
+        table.extend(engine::commands::<Node>());
+        table.extend(repl::commands::<Node>());
+        table.extend(crate::commands::commands::<Node>());
+        let registry = Arc::new(Registry::new(table)?);
+        let tasks = &node.member.tasks;
+        let listening =
+            Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
+        let service = node.metadata.clone().routes();
+        rpc::serve(
+            Arc::new(Peers::new(node.clone(), registry)),
+            Some(service),
+            listening.grpc_incoming,
+            tasks,
+        );
+        if let Some(address) = config.member.common.metrics_address {
+            node.member.metrics.serve(address, tasks).await.map_err(Error::Metrics)?;
+        }
+        tracing::info!(addresses = ?listening.addresses, dir = %config.member.dbpath.display(), "config server is ready");
+        Ok(node)
+    }
+}
+
+/// The connection string of this config server's set; `None` before it is initiated.
+fn own_address(replication: &Replication) -> Option<SetAddress> {
+    let state = replication.state()?;
+    let hosts = state
+        .config
+        .members
+        .iter()
+        .filter(|member| !member.arbiter_only)
+        .map(|member| member.host.clone())
+        .collect();
+    Some(SetAddress { name: state.config.name.clone(), hosts })
+}
+
+impl HasMetadata for Node {
+    fn metadata(&self) -> &Arc<Metadata> {
+        &self.metadata
+    }
+}
+
+impl Host for Node {
+    fn front(&self) -> &Arc<Front> {
+        &self.member.front
+    }
+
+    fn hello(&self) -> Hello {
+        member::hello(&self.member)
+    }
+
+    fn topology(&self) -> watch::Receiver<u64> {
+        self.member.replication.topology()
+    }
+
+    fn gossip(&self) -> Option<Gossip> {
+        member::gossip(&self.member)
+    }
+
+    fn observe(&self, cluster_time: Timestamp) -> Result<(), Fault> {
+        runtime::clock::check_ahead(cluster_time)?;
+        self.member.clock.observe(cluster_time);
+        Ok(())
+    }
+
+    fn server_status(&self, status: &mut Document) {
+        member::server_status(&self.member, status);
+    }
+
+    fn refresh_sessions(self: &Arc<Self>, sessions: Vec<SessionId>) -> BoxFuture<Result<(), Fault>> {
+        Box::pin(std::future::ready(self.member.sessions.refresh(&sessions, Instant::now())))
+    }
+
+    fn end_sessions(self: &Arc<Self>, sessions: Vec<SessionId>) -> BoxFuture<Result<(), Fault>> {
+        self.member.end_sessions(&sessions);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn end_all_sessions(self: &Arc<Self>) -> BoxFuture<Result<(), Fault>> {
+        let sessions = self.member.sessions.end_all();
+        self.end_sessions(sessions)
+    }
+}
+
+impl HasEngine for Node {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.member.engine
+    }
+
+    fn identity(&self) -> engine::Identity {
+        engine::Identity {
+            host: self.member.replication.identity().host.clone(),
+            shard: Some("config".to_owned()),
+        }
+    }
+
+    fn disk(&self) -> Option<engine::Disk> {
+        member::disk(&self.member.dir)
+    }
+
+    fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
+        self.member.replication.check_writable()
+    }
+}
+
+impl HasReplication for Node {
+    fn replication(&self) -> &Arc<Replication> {
+        &self.member.replication
+    }
+
+    fn initiated(&self) -> Result<(), Fault> {
+        self.metadata.initialise()
+    }
+}
