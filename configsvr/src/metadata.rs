@@ -168,7 +168,10 @@ impl Metadata {
             done.send(work.await).ok(); // the client is gone
         });
         outcome.await.unwrap_or_else(|_| {
-            Err(Fault::new(Code::InterruptedAtShutdown, format!("{name} was interrupted by the shutdown of this server")))
+            Err(Fault::new(
+                Code::InterruptedAtShutdown,
+                format!("{name} was interrupted by the shutdown of this server"),
+            ))
         })
     }
 }

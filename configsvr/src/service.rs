@@ -30,7 +30,9 @@ const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 impl Metadata {
     /// The service, to be served beside the operations of the process.
     pub fn routes(self: &Arc<Self>) -> Routes {
-        Routes::new(ConfigServer::new(Service { metadata: self.clone() }).max_encoding_message_size(REPLY_BYTES_MAX))
+        Routes::new(
+            ConfigServer::new(Service { metadata: self.clone() }).max_encoding_message_size(REPLY_BYTES_MAX),
+        )
     }
 
     /// A database, and a collection unless the name is empty, as stored.
@@ -45,9 +47,14 @@ impl Metadata {
         if collection.is_empty() {
             return Ok(reply);
         }
-        let Some(entry) = view.collection_document(&Namespace::new(db, collection)?)? else { return Ok(reply) };
+        let Some(entry) = view.collection_document(&Namespace::new(db, collection)?)? else {
+            return Ok(reply);
+        };
         let uuid = entry.get("uuid").ok().flatten().and_then(types::Uuid::from_bson).ok_or_else(|| {
-            Fault::new(Code::IncompatibleShardingMetadata, format!("config.collections: {db}.{collection} has no uuid"))
+            Fault::new(
+                Code::IncompatibleShardingMetadata,
+                format!("config.collections: {db}.{collection} has no uuid"),
+            )
         })?;
         reply.chunks = view.chunk_documents(uuid)?.iter().map(|chunk| chunk.bytes().clone()).collect();
         reply.collection = entry.bytes().clone();
@@ -83,7 +90,7 @@ impl Metadata {
     }
 
     /// Feeds one watcher until it goes, falls behind, or the process stops.
-    async fn feed(
+    pub(crate) async fn feed(
         &self,
         mut changes: broadcast::Receiver<Change>,
         router: Option<String>,

@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use types::Fault;
 
+/// Sets that are remembered; past it all are looked up anew.
+const CLIENT_COUNT_MAX: usize = 1024;
+
 /// Runs commands on replica sets.
 pub trait ShardCalls: Send + Sync + 'static {
     /// Runs a command on the primary of the set at `address`, and gives its reply without `ok` and gossip. A `repeatable` one may be
@@ -45,6 +48,9 @@ impl RpcCalls {
         if let Some(client) = clients.get(&name) {
             return Ok(client.clone());
         }
+        if clients.len() >= CLIENT_COUNT_MAX {
+            clients.clear();
+        }
         let client = Arc::new(self.pool.set(address)?);
         clients.insert(name, client.clone());
         Ok(client)
@@ -67,7 +73,10 @@ impl ShardCalls for RpcCalls {
             let deadline = Some(Instant::now() + bound);
             let answer = client.call(&Request::from_body(body), None, deadline, repeatable).await?;
             Document::try_from(answer.reply.doc.as_ref()).map_err(|error| {
-                Fault::new(types::Code::ProtocolError, format!("set {} sent a malformed reply: {error}", client.name()))
+                Fault::new(
+                    types::Code::ProtocolError,
+                    format!("set {} sent a malformed reply: {error}", client.name()),
+                )
             })
         })
     }

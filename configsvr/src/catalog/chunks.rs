@@ -39,7 +39,10 @@ impl Changes {
     /// # Errors
     /// A failure of storage.
     pub fn put_chunks(&mut self, collection: Uuid, chunks: &ChunkMap) -> Result<(), Fault> {
-        chunks.chunks().iter().try_for_each(|chunk| self.put(Table::Chunks, &chunk_to_document(collection, chunk)))
+        chunks
+            .chunks()
+            .iter()
+            .try_for_each(|chunk| self.put(Table::Chunks, &chunk_to_document(collection, chunk)))
     }
 
     /// Writes what a split, merge or move changes.
@@ -50,7 +53,10 @@ impl Changes {
         for id in &change.removed {
             self.remove(Table::Chunks, &Bson::ObjectId(*id))?;
         }
-        change.written.iter().try_for_each(|chunk| self.put(Table::Chunks, &chunk_to_document(collection, chunk)))
+        change
+            .written
+            .iter()
+            .try_for_each(|chunk| self.put(Table::Chunks, &chunk_to_document(collection, chunk)))
     }
 
     /// Removes all chunks of a collection.

@@ -50,7 +50,9 @@ impl View {
             Some(Intent { kind, name: id.get_str("namespace").ok()?.to_owned() })
         };
         all.iter()
-            .map(|entry| read(entry).ok_or_else(|| Fault::internal(format!("unknown operation in progress: {entry}"))))
+            .map(|entry| {
+                read(entry).ok_or_else(|| Fault::internal(format!("unknown operation in progress: {entry}")))
+            })
             .collect()
     }
 }

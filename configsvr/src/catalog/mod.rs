@@ -78,7 +78,10 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`Catalog::commit`].
-    pub fn commit_blocking<T>(&self, build: impl FnMut(&mut Changes) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub fn commit_blocking<T>(
+        &self,
+        build: impl FnMut(&mut Changes) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         let (value, _) = self.attempt(build)?;
         self.store.sync()?;
         Ok(value)
@@ -182,8 +185,7 @@ impl View {
 }
 
 fn decode(table: Table, doc: &SharedDoc) -> Result<Document, Fault> {
-    Document::try_from(&**doc)
-        .map_err(|error| Fault::internal(format!("config.{}: {error}", table.name())))
+    Document::try_from(&**doc).map_err(|error| Fault::internal(format!("config.{}: {error}", table.name())))
 }
 
 /// Changes that will be committed together.
@@ -240,5 +242,6 @@ impl Changes {
 }
 
 fn encode(doc: &Document) -> Result<RawDocumentBuf, Fault> {
-    RawDocumentBuf::try_from(doc).map_err(|error| Fault::internal(format!("metadata does not encode: {error}")))
+    RawDocumentBuf::try_from(doc)
+        .map_err(|error| Fault::internal(format!("metadata does not encode: {error}")))
 }

@@ -14,7 +14,8 @@ impl View {
     /// A failure of storage, or ranges that do not fit the key.
     pub fn zones(&self, ns: &Namespace, key: &ShardKey) -> Result<Zones, Fault> {
         let found = self.by_index(Table::Tags, TAGS_BY_MIN, &[RawBsonRef::String(ns.as_str())])?;
-        let zones = found.iter().map(|doc| Ok(TagEntry::from_document(&decode(Table::Tags, doc)?)?.zone(key)?));
+        let zones =
+            found.iter().map(|doc| Ok(TagEntry::from_document(&decode(Table::Tags, doc)?)?.zone(key)?));
         Ok(Zones::new(zones.collect::<Result<Vec<_>, Fault>>()?)?)
     }
 }

@@ -3,13 +3,18 @@
 use super::{spec, with_name};
 use crate::metadata::HasMetadata;
 use bson::doc;
-use command::{BalancerStatus, Context, Reply, Request, Spec};
+use command::{Access, BalancerStatus, Context, Reply, Request, Spec};
 use sharding::documents::BalancerMode;
 use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrBalancerStatus", "tells whether the balancer may run", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec(
+        "_configsvrBalancerStatus",
+        Access::Inspect,
+        "tells whether the balancer may run",
+        |server, ctx, request| Box::pin(run(server, ctx, request)),
+    )
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {

@@ -3,12 +3,17 @@
 use super::{client, spec, with_name};
 use crate::metadata::HasMetadata;
 use bson::doc;
-use command::{Context, Drop, Reply, Request, Spec};
+use command::{Access, Context, Drop, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrDropCollection", "drops a collection on all shards", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec(
+        "_configsvrDropCollection",
+        Access::Admin,
+        "drops a collection on all shards",
+        |server, ctx, request| Box::pin(run(server, ctx, request)),
+    )
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {

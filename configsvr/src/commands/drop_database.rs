@@ -3,12 +3,14 @@
 use super::{client, spec, with_name};
 use crate::metadata::HasMetadata;
 use bson::doc;
-use command::{Context, DropDatabase, Reply, Request, Spec};
+use command::{Access, Context, DropDatabase, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrDropDatabase", "drops a database on all shards", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec("_configsvrDropDatabase", Access::Admin, "drops a database on all shards", |server, ctx, request| {
+        Box::pin(run(server, ctx, request))
+    })
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {

@@ -3,12 +3,17 @@
 use super::{spec, with_name};
 use crate::metadata::HasMetadata;
 use bson::{Document, doc};
-use command::{Context, GetShardMap, Reply, Request, Spec};
+use command::{Access, Context, GetShardMap, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrGetShardMap", "lists the connection strings of the cluster", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec(
+        "_configsvrGetShardMap",
+        Access::Inspect,
+        "lists the connection strings of the cluster",
+        |server, ctx, request| Box::pin(run(server, ctx, request)),
+    )
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {
@@ -17,7 +22,10 @@ async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> 
     let metadata = server.metadata();
     let config = metadata.own_address()?.to_string();
     let listed = metadata.view()?.shards()?;
-    let sets = listed.iter().map(|shard| (shard.id.as_str(), shard.host.as_str())).chain([("config", config.as_str())]);
+    let sets = listed
+        .iter()
+        .map(|shard| (shard.id.as_str(), shard.host.as_str()))
+        .chain([("config", config.as_str())]);
     let (mut map, mut hosts, mut strings) = (Document::new(), Document::new(), Document::new());
     for (name, connection) in sets {
         map.insert(name, connection);

@@ -3,7 +3,7 @@
 use super::{spec, with_name};
 use crate::metadata::HasMetadata;
 use bson::{RawDocumentBuf, doc};
-use command::{Context, ListShards, Reply, Request, Spec};
+use command::{Access, Context, ListShards, Reply, Request, Spec};
 use query::context::ParseContext;
 use query::matcher::Matcher;
 use runtime::clock::now_millis;
@@ -11,7 +11,9 @@ use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrListShards", "lists the shards", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec("_configsvrListShards", Access::Inspect, "lists the shards", |server, ctx, request| {
+        Box::pin(run(server, ctx, request))
+    })
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {

@@ -30,11 +30,11 @@ pub fn commands<S: HasMetadata>() -> Vec<Spec<S>> {
     ]
 }
 
-fn spec<S: HasMetadata>(name: &'static str, help: &'static str, run: Handler<S>) -> Spec<S> {
+fn spec<S: HasMetadata>(name: &'static str, access: Access, help: &'static str, run: Handler<S>) -> Spec<S> {
     Spec {
         name,
         aliases: &[],
-        access: Access::Admin,
+        access,
         admin_only: false,
         internal_only: true,
         names_collection: false,

@@ -2,12 +2,14 @@
 
 use super::{client, spec, with_name};
 use crate::metadata::HasMetadata;
-use command::{Context, Reply, Request, Spec, Split};
+use command::{Access, Context, Reply, Request, Spec, Split};
 use std::sync::Arc;
 use types::Fault;
 
 pub(super) fn entry<S: HasMetadata>() -> Spec<S> {
-    spec("_configsvrSplit", "makes two chunks out of one", |server, ctx, request| Box::pin(run(server, ctx, request)))
+    spec("_configsvrSplit", Access::Admin, "makes two chunks out of one", |server, ctx, request| {
+        Box::pin(run(server, ctx, request))
+    })
 }
 
 async fn run<S: HasMetadata>(server: Arc<S>, ctx: Context, request: Request) -> Result<Reply, Fault> {

@@ -45,7 +45,9 @@ impl Metadata {
         if shards.iter().any(|shard| shard.id == id) {
             return Err(Fault::new(
                 Code::IllegalOperation,
-                format!("a shard with the name '{id}' exists already; choose another one with the field 'name'"),
+                format!(
+                    "a shard with the name '{id}' exists already; choose another one with the field 'name'"
+                ),
             ));
         }
         let databases = self.databases_on(&found.address).await?;
@@ -58,10 +60,18 @@ impl Metadata {
             },
             "$db": "admin",
         };
-        self.calls
-            .call(&found.address, identity, HELLO_TIMEOUT, true)
-            .await
-            .map_err(|fault| fault.context(format!("cannot add {} as a shard", found.address)))?;
+        self.calls.call(&found.address, identity, HELLO_TIMEOUT, true).await.map_err(
+            |fault| match fault.code {
+                Code::CommandNotFound => Fault::new(
+                    Code::OperationFailed,
+                    format!(
+                        "Cannot add {} as a shard since it was not started with --shardsvr",
+                        found.address
+                    ),
+                ),
+                _ => fault.context(format!("cannot add {} as a shard", found.address)),
+            },
+        )?;
         let topology_time = self.catalog.new_time()?;
         let entry = ShardEntry {
             id: id.clone(),
@@ -104,9 +114,13 @@ impl Metadata {
         let shown = add.hosts.join(",");
         let failed = |text: String| Fault::new(Code::OperationFailed, text);
         if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
-            return Err(failed(format!("Cannot add {shown} as a shard since it is a mongos; name a shardsvr process")));
+            return Err(failed(format!(
+                "Cannot add {shown} as a shard since it is a mongos; name a shardsvr process"
+            )));
         }
-        if hello.contains_key("configsvr") || self.own_address()?.hosts.iter().any(|own| asked.hosts.contains(own)) {
+        if hello.contains_key("configsvr")
+            || self.own_address()?.hosts.iter().any(|own| asked.hosts.contains(own))
+        {
             return Err(failed(format!(
                 "Cannot add {shown} as a shard since it is a config server; name a shardsvr process"
             )));
@@ -125,7 +139,9 @@ impl Metadata {
         }
         if !is_primary(&hello) {
             let Ok(primary) = hello.get_str("primary").map(str::to_owned) else {
-                return Err(failed(format!("replica set {name} has no primary now; try again once it has elected one")));
+                return Err(failed(format!(
+                    "replica set {name} has no primary now; try again once it has elected one"
+                )));
             };
             hello = self.hello(&SetAddress { name: name.clone(), hosts: vec![primary] }).await?;
             if !is_primary(&hello) {
@@ -172,7 +188,10 @@ impl Metadata {
         let list = doc! { "listDatabases": 1, "nameOnly": true, "$db": "admin" };
         let reply = self.calls.call(address, list, HELLO_TIMEOUT, true).await?;
         let databases = reply.get_array("databases").map_err(|_| {
-            Fault::new(Code::OperationFailed, format!("replica set {} did not list its databases", address.name))
+            Fault::new(
+                Code::OperationFailed,
+                format!("replica set {} did not list its databases", address.name),
+            )
         })?;
         let names = databases.iter().filter_map(|database| database.as_document()?.get_str("name").ok());
         Ok(names.filter(|name| !matches!(*name, "admin" | "config" | "local")).map(str::to_owned).collect())
@@ -216,7 +235,10 @@ fn known(shards: &[ShardEntry], address: &SetAddress, name: Option<&str>) -> Res
             if same_set {
                 return Err(Fault::new(
                     Code::IllegalOperation,
-                    format!("a replica set named {} is already shard {} with other hosts: {}", address.name, shard.id, shard.host),
+                    format!(
+                        "a replica set named {} is already shard {} with other hosts: {}",
+                        address.name, shard.id, shard.host
+                    ),
                 ));
             }
             continue;

@@ -3,8 +3,8 @@
 use crate::catalog::{Intent, IntentKind};
 use crate::metadata::Metadata;
 use bson::doc;
-use sharding::documents::DatabaseEntry;
 use sharding::Ring;
+use sharding::documents::DatabaseEntry;
 use std::sync::Arc;
 use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, Uuid};
 

@@ -7,7 +7,8 @@ use crate::metadata::Metadata;
 use bson::doc;
 use sharding::documents::ShardEntry;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use types::{Code, Fault, Namespace, Uuid};
 
 /// How long a start tries to finish what a crash broke off.
@@ -175,7 +176,9 @@ impl Metadata {
             // A try that got as far as its own intent removed it with it; the next one needs it again.
             let keep = resumed.is_err() && !last;
             self.catalog
-                .commit(|changes| if keep { changes.put_intent(&intent) } else { changes.remove_intent(&intent) })
+                .commit(
+                    |changes| if keep { changes.put_intent(&intent) } else { changes.remove_intent(&intent) },
+                )
                 .await?;
             match resumed {
                 Ok(()) => tracing::info!(name = intent.name, "drop that was broken off finished"),

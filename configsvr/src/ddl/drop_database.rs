@@ -22,7 +22,11 @@ impl Metadata {
         .await
     }
 
-    pub(super) async fn drop_database_locked(self: &Arc<Self>, db: &str, client: &str) -> Result<bool, Fault> {
+    pub(super) async fn drop_database_locked(
+        self: &Arc<Self>,
+        db: &str,
+        client: &str,
+    ) -> Result<bool, Fault> {
         let view = self.view()?;
         let shards = view.shards()?;
         let intent = Intent { kind: IntentKind::Database, name: db.to_owned() };
@@ -45,7 +49,9 @@ impl Metadata {
             .await?;
         if let Err(fault) = self.empty_database(db, &shards, client).await {
             self.catalog.commit(|changes| changes.remove_intent(&intent)).await?;
-            return Err(fault.context(format!("database {db} is dropped in part only; run dropDatabase again")));
+            return Err(
+                fault.context(format!("database {db} is dropped in part only; run dropDatabase again"))
+            );
         }
         let end = self.event("dropDatabase", db, client, doc! {});
         self.catalog
@@ -58,13 +64,21 @@ impl Metadata {
         let forgotten = self.forget_database(db, &home, &shards).await;
         self.catalog.commit(|changes| changes.remove_intent(&intent)).await?;
         forgotten.map_err(|fault| {
-            fault.context(format!("database {db} is dropped, but shard {} may have kept a late write", home.id))
+            fault.context(format!(
+                "database {db} is dropped, but shard {} may have kept a late write",
+                home.id
+            ))
         })?;
         tracing::info!(db, "database dropped");
         Ok(true)
     }
 
-    async fn empty_database(self: &Arc<Self>, db: &str, shards: &[ShardEntry], client: &str) -> Result<(), Fault> {
+    async fn empty_database(
+        self: &Arc<Self>,
+        db: &str,
+        shards: &[ShardEntry],
+        client: &str,
+    ) -> Result<(), Fault> {
         for ns in self.view()?.collections_of(db)? {
             self.drop_collection_locked(&ns, None, client).await?;
         }

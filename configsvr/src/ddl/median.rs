@@ -42,7 +42,9 @@ impl Metadata {
         match self.ask(shard, body).await?.get("n") {
             Some(Bson::Int32(count)) => Ok(i64::from(*count)),
             Some(Bson::Int64(count)) => Ok(*count),
-            _ => Err(Fault::new(Code::ProtocolError, format!("shard {} answered a count without n", shard.id))),
+            _ => {
+                Err(Fault::new(Code::ProtocolError, format!("shard {} answered a count without n", shard.id)))
+            }
         }
     }
 
@@ -83,7 +85,9 @@ fn hashed_middle(entry: &CollectionEntry, chunk: &Chunk) -> Result<Option<Bound>
         _ => i128::from(i64::MIN),
     };
     let middle = (hash(&chunk.min) + hash(&chunk.max)).div_euclid(2);
-    let (Some(field), Ok(middle)) = (entry.key.fields().first(), i64::try_from(middle)) else { return Ok(None) };
+    let (Some(field), Ok(middle)) = (entry.key.fields().first(), i64::try_from(middle)) else {
+        return Ok(None);
+    };
     let point = entry.key.bound_from_prefix(&doc! { field.path.as_ref(): middle })?;
     Ok((point > chunk.min && point < chunk.max).then_some(point))
 }
@@ -122,7 +126,11 @@ impl<'a> Keys<'a> {
             .chain(side(upper, &self.chunk.max))
             .map(Bson::Document)
             .collect();
-        if sides.is_empty() { doc! {} } else { doc! { "$expr": {"$and": sides} } }
+        if sides.is_empty() {
+            doc! {}
+        } else {
+            doc! { "$expr": {"$and": sides} }
+        }
     }
 
     fn point(&self, doc: &Document) -> Result<Bound, Fault> {

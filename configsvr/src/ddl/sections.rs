@@ -1,11 +1,11 @@
 //! Critical sections on several shards: entered one by one, always left together.
 
-use super::shards::STEP_TIMEOUT;
 use crate::metadata::Metadata;
 use bson::doc;
 use sharding::documents::ShardEntry;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use types::{Code, Fault, Namespace, ShardId};
 
 /// A section ends by itself after this long on the shard.
@@ -19,7 +19,8 @@ const LEAVE_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 pub(super) struct Sections {
     metadata: Arc<Metadata>,
     ns: Namespace,
-    entered: Vec<ShardEntry>,
+    /// With whether the shard said that it is open; if not, it may be all the same.
+    entered: Vec<(ShardEntry, bool)>,
     since: Option<Instant>,
 }
 
@@ -36,19 +37,39 @@ impl Sections {
         }
         // Before the call: if its answer is lost, the section may be open all the same.
         self.since.get_or_insert_with(Instant::now);
-        self.entered.push(shard.clone());
-        let entered = self.metadata.ask(shard, doc! { "_shardsvrEnterCriticalSection": self.ns.as_str() }).await;
-        if let Err(fault) = &entered
-            && fault.code == Code::LockBusy
+        self.entered.push((shard.clone(), false));
+        let mut entered = self.enter_one(shard).await;
+        if matches!(&entered, Err(fault) if fault.code == Code::HostUnreachable)
+            && self.end_one(shard).await.is_ok()
         {
-            // It is another one's, and not ours to end.
-            self.entered.pop();
+            // The connection had broken. Ended first, the section that the lost call may have opened is not in the way.
+            entered = self.enter_one(shard).await;
         }
-        entered.map(drop)
+        match &entered {
+            Ok(()) => {
+                if let Some((_, confirmed)) = self.entered.last_mut() {
+                    *confirmed = true;
+                }
+            }
+            // It is of an earlier life of this server, and ends by its lease.
+            Err(fault) if fault.code == Code::LockBusy => drop(self.entered.pop()),
+            Err(_) => {}
+        }
+        entered
+    }
+
+    async fn enter_one(&self, shard: &ShardEntry) -> Result<(), Fault> {
+        let body = doc! { "_shardsvrEnterCriticalSection": self.ns.as_str() };
+        self.metadata.ask_once(shard, body).await.map(drop)
+    }
+
+    async fn end_one(&self, shard: &ShardEntry) -> Result<(), Fault> {
+        let body = doc! { "_shardsvrLeaveCriticalSection": self.ns.as_str() };
+        self.metadata.ask(shard, body).await.map(drop)
     }
 
     fn has(&self, shard: &ShardId) -> bool {
-        self.entered.iter().any(|entered| entered.id == *shard)
+        self.entered.iter().any(|(entered, _)| entered.id == *shard)
     }
 
     /// Whether all sections are certain to be open still.
@@ -65,18 +86,21 @@ impl Sections {
         }
     }
 
-    /// Ends all sections; tries until the shards' leases have ended them.
+    /// Ends all sections; tries until the shards' leases have ended them. A shard that did not even answer when its section was to be
+    /// opened is asked once: it is down, and the client should hear so soon.
     pub(super) async fn leave(self) {
-        let until = self.since.unwrap_or_else(Instant::now) + LEASE;
-        let leaving = self.entered.iter().map(|shard| self.leave_one(shard, until));
+        let begun = self.since.unwrap_or_else(Instant::now);
+        let leaving = self.entered.iter().map(|(shard, confirmed)| {
+            let until = if *confirmed { begun + LEASE } else { begun };
+            self.leave_one(shard, until)
+        });
         futures::future::join_all(leaving).await;
     }
 
     async fn leave_one(&self, shard: &ShardEntry, until: Instant) {
         loop {
-            let left = self.metadata.ask(shard, doc! { "_shardsvrLeaveCriticalSection": self.ns.as_str() }).await;
-            let Err(fault) = left else { return };
-            if Instant::now() + LEAVE_RETRY_INTERVAL.min(STEP_TIMEOUT) >= until {
+            let Err(fault) = self.end_one(shard).await else { return };
+            if Instant::now() + LEAVE_RETRY_INTERVAL >= until {
                 tracing::warn!(shard = %shard.id, ns = %self.ns, %fault, "critical section left to its lease");
                 return;
             }

@@ -141,8 +141,10 @@ impl Work {
 
     /// The collection as it has to be on every shard that gets chunks: as it is now, with the index for the key added.
     fn prepared(&self, existing: Option<CollectionInfo>) -> Result<CollectionInfo, Fault> {
-        let mut info = existing
-            .unwrap_or_else(|| CollectionInfo { uuid: Some(Uuid(bson::Uuid::new().bytes())), ..CollectionInfo::default() });
+        let mut info = existing.unwrap_or_else(|| CollectionInfo {
+            uuid: Some(Uuid(bson::Uuid::new().bytes())),
+            ..CollectionInfo::default()
+        });
         check_options(&self.command.ns, &info.options)?;
         if self.command.enforce_uniqueness_check {
             self.check_unique(&info.indexes)?;
@@ -156,7 +158,8 @@ impl Work {
                 "Please create an index that starts with the proposed shard key before sharding the collection",
             ));
         }
-        let mut spec = doc! { "v": 2, "key": self.key.pattern().clone(), "name": index_name(self.key.pattern()) };
+        let mut spec =
+            doc! { "v": 2, "key": self.key.pattern().clone(), "name": index_name(self.key.pattern()) };
         if self.command.unique {
             spec.insert("unique", true);
         }
@@ -241,7 +244,9 @@ impl Work {
     async fn clear_leftover(&self, shard: &ShardEntry, uuid: Uuid) -> Result<(), Fault> {
         let ns = &self.command.ns;
         match self.metadata.collection_info(shard, ns).await? {
-            Some(found) if found.uuid != Some(uuid) && found.records == 0 => self.metadata.drop_on(shard, ns).await,
+            Some(found) if found.uuid != Some(uuid) && found.records == 0 => {
+                self.metadata.drop_on(shard, ns).await
+            }
             Some(found) if found.uuid != Some(uuid) || found.records > 0 => Err(Fault::new(
                 Code::IllegalOperation,
                 format!(
@@ -257,7 +262,10 @@ impl Work {
 
 fn check_namespace(ns: &Namespace) -> Result<(), Fault> {
     if matches!(ns.db(), "admin" | "config" | "local") {
-        return Err(Fault::new(Code::IllegalOperation, format!("can't shard collections in the database '{}'", ns.db())));
+        return Err(Fault::new(
+            Code::IllegalOperation,
+            format!("can't shard collections in the database '{}'", ns.db()),
+        ));
     }
     if ns.is_system() {
         return Err(Fault::new(Code::IllegalOperation, format!("can't shard system namespaces: {ns}")));
@@ -270,7 +278,10 @@ fn check_options(ns: &Namespace, options: &Document) -> Result<(), Fault> {
         return Err(Fault::new(Code::InvalidOptions, format!("can't shard a capped collection: {ns}")));
     }
     if options.contains_key("viewOn") {
-        return Err(Fault::new(Code::CommandNotSupportedOnView, format!("Namespace {ns} is a view, not a collection")));
+        return Err(Fault::new(
+            Code::CommandNotSupportedOnView,
+            format!("Namespace {ns} is a view, not a collection"),
+        ));
     }
     Ok(())
 }

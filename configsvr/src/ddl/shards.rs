@@ -24,7 +24,8 @@ pub(super) struct CollectionInfo {
 impl CollectionInfo {
     /// Reads `{exists, uuid, options, records, indexes}`; `None` where there is none.
     fn parse(reply: &Document) -> Result<Option<CollectionInfo>, Fault> {
-        let bad = |what: &str| Fault::new(Code::ProtocolError, format!("a shard's answer lacks {what}: {reply}"));
+        let bad =
+            |what: &str| Fault::new(Code::ProtocolError, format!("a shard's answer lacks {what}: {reply}"));
         if !reply.get_bool("exists").map_err(|_| bad("exists"))? {
             return Ok(None);
         }
@@ -55,17 +56,32 @@ fn uuid(value: Option<&Bson>) -> Option<Uuid> {
 }
 
 impl Metadata {
-    /// Runs a command on a shard's `admin` database. All of them may be repeated.
-    pub(super) async fn ask(&self, shard: &ShardEntry, mut body: Document) -> Result<Document, Fault> {
+    /// Runs a command on a shard, in `admin` unless it says otherwise. It is sent again where the first try may have been lost.
+    pub(super) async fn ask(&self, shard: &ShardEntry, body: Document) -> Result<Document, Fault> {
+        self.ask_with(shard, body, true).await
+    }
+
+    /// As [`Metadata::ask`], but sent only once.
+    pub(super) async fn ask_once(&self, shard: &ShardEntry, body: Document) -> Result<Document, Fault> {
+        self.ask_with(shard, body, false).await
+    }
+
+    async fn ask_with(
+        &self,
+        shard: &ShardEntry,
+        mut body: Document,
+        repeatable: bool,
+    ) -> Result<Document, Fault> {
         let address = SetAddress::parse(&shard.host, SHARD_PORT)?;
         if !body.contains_key("$db") {
             body.insert("$db", "admin");
         }
         let name = body.keys().next().cloned().unwrap_or_default();
-        match self.calls.call(&address, body, STEP_TIMEOUT, true).await {
+        match self.calls.call(&address, body, STEP_TIMEOUT, repeatable).await {
             Ok(reply) => Ok(reply),
             Err(fault) if fault.code == Code::HostUnreachable => {
-                let message = format!("shard {} ({}) does not answer: {}", shard.id, shard.host, fault.message);
+                let message =
+                    format!("shard {} ({}) does not answer: {}", shard.id, shard.host, fault.message);
                 Err(Fault { message, ..fault })
             }
             Err(fault) => Err(fault.context(format!("{name} on shard {}", shard.id))),

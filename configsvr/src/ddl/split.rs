@@ -46,7 +46,8 @@ impl Metadata {
                 chunk.min, chunk.max
             )));
         }
-        let change = chunks.split(&chunk.min, &chunk.max, std::slice::from_ref(&point), &mut ObjectId::new)?;
+        let change =
+            chunks.split(&chunk.min, &chunk.max, std::slice::from_ref(&point), &mut ObjectId::new)?;
         let side = |chunk: Option<&Chunk>| {
             chunk.map(|chunk| {
                 doc! {
@@ -77,9 +78,10 @@ impl Metadata {
     /// A sharded collection and its chunks.
     pub(super) fn sharded(&self, ns: &Namespace) -> Result<(CollectionEntry, ChunkMap), Fault> {
         let view = self.view()?;
-        let entry = view.collection(ns)?.filter(|entry| !entry.unsplittable).ok_or_else(|| {
-            Fault::new(Code::NamespaceNotSharded, format!("ns {ns} is not sharded"))
-        })?;
+        let entry = view
+            .collection(ns)?
+            .filter(|entry| !entry.unsplittable)
+            .ok_or_else(|| Fault::new(Code::NamespaceNotSharded, format!("ns {ns} is not sharded")))?;
         let chunks = view.chunks(&entry)?;
         Ok((entry, chunks))
     }
@@ -96,7 +98,9 @@ fn plan(key: &ShardKey, chunks: &ChunkMap, at: &SplitPoint) -> Result<Plan, Faul
             let (min, max) = (border(key, min)?, border(key, max)?);
             let chunk = chunks.find(min.bytes());
             if chunk.min != min || chunk.max != max {
-                return Err(Fault::bad_value(format!("no chunk found with the shard key bounds [{min},{max})")));
+                return Err(Fault::bad_value(format!(
+                    "no chunk found with the shard key bounds [{min},{max})"
+                )));
             }
             Ok(Plan::Middle(chunk.clone()))
         }
@@ -107,7 +111,10 @@ fn plan(key: &ShardKey, chunks: &ChunkMap, at: &SplitPoint) -> Result<Plan, Faul
 fn border(key: &ShardKey, given: &SharedDoc) -> Result<Bound, Fault> {
     let given = decode(given)?;
     let mismatch = || {
-        Fault::bad_value(format!("shard key pattern {} does not match the split point {given}", key.pattern()))
+        Fault::bad_value(format!(
+            "shard key pattern {} does not match the split point {given}",
+            key.pattern()
+        ))
     };
     if given.len() != key.fields().len() {
         return Err(mismatch());
