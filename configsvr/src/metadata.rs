@@ -157,7 +157,8 @@ impl Metadata {
         self.changes.send(Change { what: Some(what) }).ok(); // nobody watches
     }
 
-    /// Runs a change to its end in a task of its own: a client that goes away must not leave it half done.
+    /// Runs a change to its end in a task of its own: a client that goes away must not leave it half done. A shard that does not
+    /// answer is `FailedToSatisfyReadPreference` (133) to whoever asked.
     pub(crate) async fn detached<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -167,11 +168,16 @@ impl Metadata {
         self.tasks.spawn(name, async move {
             done.send(work.await).ok(); // the client is gone
         });
-        outcome.await.unwrap_or_else(|_| {
+        let outcome = outcome.await.unwrap_or_else(|_| {
             Err(Fault::new(
                 Code::InterruptedAtShutdown,
                 format!("{name} was interrupted by the shutdown of this server"),
             ))
+        });
+        // To a router "unreachable" would be this server, and worth another try.
+        outcome.map_err(|fault| match fault.code {
+            Code::HostUnreachable => Fault { code: Code::FailedToSatisfyReadPreference, ..fault },
+            _ => fault,
         })
     }
 }

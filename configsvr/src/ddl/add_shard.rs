@@ -171,10 +171,7 @@ impl Metadata {
         let asked = self.calls.call(address, doc! { "hello": 1, "$db": "admin" }, HELLO_TIMEOUT, true).await;
         asked.map_err(|fault| {
             let hosts = address.hosts.join(",");
-            let code = match fault.code {
-                Code::HostUnreachable | Code::MaxTimeMSExpired | Code::FailedToParse => fault.code,
-                _ => Code::OperationFailed,
-            };
+            let code = if fault.code == Code::FailedToParse { fault.code } else { Code::OperationFailed };
             let message = format!(
                 "Could not ask {hosts} who it is; start it with --shardsvr and check host and port :: caused by :: {}",
                 fault.message
