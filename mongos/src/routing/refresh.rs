@@ -18,8 +18,7 @@ pub async fn watch(node: Arc<Node>) {
             outcome = follow(&node) => outcome,
             () = stop.cancelled() => return,
         };
-        // Changes may have been missed: routes are read anew as they are needed.
-        node.routing.forget_all();
+        // Changes will be missed: `follow` forgets all routes when it hears again. Until then a shard that refuses one says so.
         if was_open && let Err(status) = &outcome {
             tracing::info!(%status, "config server is not heard; routes are kept until a shard refuses them");
         }
