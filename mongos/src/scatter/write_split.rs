@@ -102,7 +102,8 @@ where
                 .filter_map(|place| pending.get(*place))
                 .collect();
             // The whole batch for one shard goes as it came. Inserts may have been given an `_id`.
-            if members.len() == whole && targets.len() == 1 && kind != WriteKind::Insert {
+            let is_whole = members.len() == whole && targets.len() == 1 && kind != WriteKind::Insert;
+            if is_whole && are_of(request, kind, &members) {
                 return Ok(request.clone());
             }
             subset(ctx, request, kind, options, &members)
@@ -232,6 +233,21 @@ fn keep_unfinished(pending: &mut VecDeque<Statement>, round: &Round) {
     }
 }
 
+/// Whether these are the statements of the request: all of them, unchanged. What a search narrowed, or left for later, is not.
+fn are_of(request: &Request, kind: WriteKind, members: &[&Statement]) -> bool {
+    let mut members = members.iter();
+    let mut is_next = |doc: &[u8]| members.next().is_some_and(|member| member.raw.as_bytes() == doc);
+    let all_agree = match request.sequence(kind.field()) {
+        Some(documents) => documents.iter().all(|doc| is_next(doc.as_bytes())),
+        None => request.body.get_array(kind.field()).is_ok_and(|documents| {
+            documents
+                .into_iter()
+                .all(|doc| doc.is_ok_and(|doc| doc.as_document().is_some_and(|doc| is_next(doc.as_bytes()))))
+        }),
+    };
+    all_agree && members.next().is_none()
+}
+
 /// The client's command with these statements only; numbered, so that a retry is known by the same numbers wherever it goes.
 fn subset(
     ctx: &Context,
@@ -348,6 +364,25 @@ mod tests {
         check(true, &["", "a", "", "a"], &[&[("a", &[1, 3])]], &[]);
         check(true, &["a", "!", "b"], &[&[("a", &[0])]], &[1]);
         check(false, &["a", "!", "b"], &[&[("a", &[0]), ("b", &[2])]], &[1]);
+    }
+
+    #[test]
+    fn only_the_statements_of_the_request_go_as_it_came() {
+        let pending = statements(&["a", "b", "c"]);
+        let members: Vec<&Statement> = pending.iter().collect();
+        let documents: Vec<SharedDoc> = pending.iter().map(|statement| statement.raw.clone()).collect();
+        let body = bson::rawdoc! { "update": "c", "updates": documents.iter().map(|doc| doc.to_buf()).collect::<RawArrayBuf>() };
+        let in_body = Request::from_body(body);
+        let sequence = command::Sequence { name: "updates".to_owned(), documents };
+        let in_sequence = Request { body: bson::rawdoc! { "update": "c" }.into(), sequences: vec![sequence] };
+        let narrowed = Statement::new(1, bson::rawdoc! { "shards": "b", "more": 1 }.into());
+        for request in [in_body, in_sequence] {
+            let check = |members: &[&Statement]| are_of(&request, WriteKind::Update, members);
+            assert!(check(&members));
+            assert!(!check(&members[..1]), "one of several");
+            assert!(!check(&members[1..]), "the rest");
+            assert!(!check(&[members[0], &narrowed, members[2]]), "a narrowed one");
+        }
     }
 
     #[test]
