@@ -42,6 +42,8 @@ pub struct MemberHello {
     /// This member, as the configuration names it.
     pub me: String,
     pub writable_primary: bool,
+    /// A member of the config server's set.
+    pub configsvr: bool,
     pub secondary: bool,
     pub arbiter_only: bool,
     pub passive: bool,

@@ -34,6 +34,7 @@ pub fn hello(member: &Member) -> Hello {
             primary: Some(me.clone()),
             me,
             writable_primary: true,
+            configsvr: config.configsvr,
             secondary: false,
             arbiter_only: false,
             passive: false,

@@ -8,9 +8,6 @@ use sharding::documents::DatabaseEntry;
 use std::sync::Arc;
 use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, Uuid};
 
-/// Two names that differ in nothing but case (`DatabaseDifferCase`).
-const DATABASE_DIFFER_CASE: Code = Code::Location(13297);
-
 impl Metadata {
     /// Makes a database known, unless it is; on the shard that is wished for, or on one chosen by its name.
     ///
@@ -62,7 +59,7 @@ impl Metadata {
                     view.databases()?.iter().find(|other| other.name.eq_ignore_ascii_case(db))
                 {
                     return Err(Fault::new(
-                        DATABASE_DIFFER_CASE,
+                        Code::DatabaseDifferCase,
                         format!(
                             "can't have 2 databases that just differ on case  have: {} want to add: {db}",
                             other.name

@@ -16,9 +16,6 @@ const RESUME_BOUND: Duration = Duration::from_secs(120);
 /// Wait between these tries.
 const RESUME_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The collection is not the one that the client means (`CollectionUUIDMismatch`).
-const COLLECTION_UUID_MISMATCH: Code = Code::Location(361);
-
 /// What was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
@@ -88,7 +85,7 @@ impl Metadata {
             && info.as_ref().and_then(|info| info.uuid) != Some(wanted)
         {
             return Err(Fault::new(
-                COLLECTION_UUID_MISMATCH,
+                Code::CollectionUUIDMismatch,
                 format!("Collection UUID does not match that specified: {ns} is not {wanted}"),
             ));
         }

@@ -60,8 +60,9 @@ impl RoutingCache {
             return Ok(route.clone());
         }
         let mark = self.mark();
-        let request =
-            cluster::RoutingRequest { db: ns.db().to_owned(), collection: ns.collection().to_owned() };
+        // Commands on a whole database have a name in the collection's place that no collection can have.
+        let collection = if ns.collection().starts_with("$cmd") { "" } else { ns.collection() };
+        let request = cluster::RoutingRequest { db: ns.db().to_owned(), collection: collection.to_owned() };
         let reply = self
             .shards
             .config()

@@ -263,6 +263,9 @@ fn member_fields(member: &MemberHello, primary: &str) -> Document {
     if !member.tags.is_empty() {
         reply.insert("tags", member.tags.clone());
     }
+    if member.configsvr {
+        reply.insert("configsvr", 2);
+    }
     reply.insert("me", &member.me);
     if let Some(id) = member.election_id {
         reply.insert("electionId", id);

@@ -25,7 +25,7 @@ async fn collections_go() {
     let uuid = cluster.metadata.view().unwrap().collection(&ns_of("d.c")).unwrap().unwrap().uuid;
     let wrong =
         cluster.metadata.drop_collection(ns_of("d.c"), Some(types::Uuid([1; 16])), String::new()).await;
-    assert_eq!(wrong.unwrap_err().code, Code::Location(361));
+    assert_eq!(wrong.unwrap_err().code, Code::CollectionUUIDMismatch);
     let dropped = cluster.metadata.drop_collection(ns_of("d.c"), Some(uuid), String::new()).await.unwrap();
     assert_eq!(dropped.unwrap().index_count, 1);
     assert!(is_gone(&cluster, "d.c"));

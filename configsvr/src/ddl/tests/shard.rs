@@ -74,7 +74,7 @@ async fn databases_get_one_home() {
     for (db, primary, code) in [
         ("e", Some("s0"), Code::IllegalOperation),
         ("f", Some("s9"), Code::ShardNotFound),
-        ("E", None, Code::Location(13297)),
+        ("E", None, Code::DatabaseDifferCase),
         ("config", None, Code::InvalidOptions),
         ("a.b", None, Code::InvalidNamespace),
     ] {
