@@ -94,11 +94,12 @@ impl Registry {
         pin
     }
 
-    /// Raises the floor towards `wanted`, no further than the oldest pin, and returns it.
+    /// Raises the floor towards `wanted`, no further than the oldest pin and the newest commit, and returns it.
+    /// The log may have synced a commit that is still being published: to go there would let half of it pass for all.
     pub(crate) fn raise_floor(&self, wanted: Timestamp) -> Timestamp {
         let mut inner = self.inner.lock();
         let oldest = inner.pinned.keys().next().map_or(Timestamp::MAX, |(at, _)| *at);
-        inner.floor = inner.floor.max(wanted.min(oldest));
+        inner.floor = inner.floor.max(wanted.min(oldest).min(self.committed()));
         inner.floor
     }
 
@@ -135,5 +136,28 @@ impl Registry {
     pub(crate) fn oldest(&self) -> (usize, Option<Timestamp>) {
         let inner = self.inner.lock();
         (inner.pinned.len(), inner.pinned.keys().next().map(|(at, _)| *at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_stays_below_pins_and_commits() {
+        let registry = Arc::new(Registry::default());
+        registry.set_committed(Timestamp(5));
+        assert_eq!(registry.raise_floor(Timestamp(9)), Timestamp(5));
+        let pin = registry.pin_latest();
+        registry.set_committed(Timestamp(9));
+        assert_eq!(registry.raise_floor(Timestamp(8)), Timestamp(5));
+        assert!(registry.pin_at(Timestamp(4)).is_err());
+        assert!(registry.pin_at(Timestamp(10)).is_err());
+        drop(pin);
+        assert_eq!(registry.raise_floor(Timestamp(8)), Timestamp(8));
+        assert_eq!(registry.raise_floor(Timestamp(7)), Timestamp(8));
+        let held = registry.pin_at(Timestamp(8)).unwrap();
+        assert_eq!((registry.expire(Duration::ZERO), held.expired()), (1, true));
+        assert_eq!(registry.raise_floor(Timestamp(9)), Timestamp(9));
     }
 }

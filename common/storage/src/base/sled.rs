@@ -11,12 +11,16 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A leaf holds up to 17 values and is written whole; it has to stay below a quarter of a segment.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
 /// sled cleans up old segments only from its flush timer.
 const CLEAN_EVERY_MILLIS: u64 = 1000;
+
+const LOCK_ATTEMPTS_MAX: u32 = 500;
+const LOCK_RETRY_AFTER: Duration = Duration::from_millis(10);
 
 const WHOLE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -37,13 +41,7 @@ pub(crate) struct Sled {
 
 impl Sled {
     pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Sled, Error> {
-        let db = sled::Config::new()
-            .path(dir)
-            .cache_capacity(cache_bytes as u64)
-            .segment_size(SEGMENT_BYTES)
-            .flush_every_ms(Some(CLEAN_EVERY_MILLIS))
-            .open()
-            .map_err(failed)?;
+        let db = open_unlocked(dir, cache_bytes)?;
         let values = db.open_tree(b"values").map_err(failed)?;
         let pieces = db.open_tree(b"pieces").map_err(failed)?;
         let path = dir.join("db");
@@ -170,6 +168,32 @@ impl Engine for Sled {
     fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or(0)
     }
+}
+
+/// sled's threads let go of its own lock only some time after the last handle is gone. Ours on the directory is the one that
+/// keeps other processes out, so this one is worth waiting for.
+fn open_unlocked(dir: &Path, cache_bytes: usize) -> Result<sled::Db, Error> {
+    let mut attempts = 0;
+    loop {
+        let opened = sled::Config::new()
+            .path(dir)
+            .cache_capacity(cache_bytes as u64)
+            .segment_size(SEGMENT_BYTES)
+            .flush_every_ms(Some(CLEAN_EVERY_MILLIS))
+            .open();
+        match opened {
+            Err(sled::Error::Io(error)) if attempts < LOCK_ATTEMPTS_MAX && is_lock(&error) => {
+                attempts += 1;
+                std::thread::park_timeout(LOCK_RETRY_AFTER);
+            }
+            other => return other.map_err(failed),
+        }
+    }
+}
+
+/// sled gives no kind for this, only its sentence.
+fn is_lock(error: &std::io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
 }
 
 fn get(values: &sled::Tree, pieces: &sled::Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {

@@ -124,10 +124,14 @@ enum Way {
     },
     Backward {
         segments: Vec<Arc<Segment>>,
-        stretches: Option<(Arc<Segment>, Vec<(u64, u64)>)>,
+        stretches: Option<Stretches>,
+        /// Of one stretch, so that the next one is the last.
         records: Vec<Record>,
     },
 }
+
+/// What is left to read of a segment: from and to which offset, the next one last.
+type Stretches = (Arc<Segment>, Vec<(u64, u64)>);
 
 impl OplogCursor {
     /// The time of the last entry handed out, or where the cursor was placed.

@@ -1,7 +1,6 @@
-//! Tests of the whole store: against a model, across crashes, under concurrency.
+//! Tests of the whole store: against a model, across crashes of its base, under concurrency.
 
 mod concurrent;
-mod crash;
 mod ddl;
 mod harness;
 mod model;

@@ -1,17 +1,21 @@
 //! A real process that is killed at random moments: every durable acknowledgement is there, batches are whole, nothing is doubled,
 //! counts are exact, indexes equal records. `SHOAL_STORAGE_KILLS` sets how often.
+//! In a binary of its own: a test that forks holds the file locks of all tests beside it for a moment.
 
-use super::harness::*;
-use crate::options::EngineKind;
-use crate::{CommitMeta, Error, Store};
-use bson::{doc, rawdoc};
+#![allow(clippy::unwrap_used, reason = "clippy takes only cfg(test) modules for tests")]
+
+use bson::{RawBsonRef, rawdoc};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use storage::{Clock, CommitMeta, Direction, Error, Options, Store};
+use types::Namespace;
 use value::interval::KeyRange;
 
 const DIR: &str = "SHOAL_STORAGE_CRASH_DIR";
@@ -20,20 +24,43 @@ const WRITERS: i32 = 3;
 /// `_id` of the n-th document of a writer.
 const STRIDE: i32 = 1_000_000;
 
+/// Goes on by a millisecond with each look.
+struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn wall_millis(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
 fn open(dir: &Path) -> Store {
-    let mut options = options(dir, EngineKind::Sled);
-    options.checkpoint_interval = Duration::from_millis(10);
-    options.versions_bytes_max = 1 << 20;
-    options.oplog_bytes_max = 256 * 1024;
-    options.oplog_segment_bytes = 64 * 1024;
-    Store::open(options).unwrap()
+    let clock = Arc::new(Ticks(AtomicI64::new(1_700_000_000_000)));
+    Store::open(Options {
+        cache_bytes: 1 << 20,
+        checkpoint_interval: Duration::from_millis(10),
+        versions_bytes_max: 1 << 20,
+        oplog_bytes_max: 256 * 1024,
+        oplog_segment_bytes: 64 * 1024,
+        sync_interval: Duration::from_millis(5),
+        history_window: Duration::ZERO,
+        ..Options::new(dir, clock)
+    })
+    .unwrap()
+}
+
+fn ns() -> Namespace {
+    Namespace::parse("d.c").unwrap()
+}
+
+fn key(id: i32) -> Vec<u8> {
+    value::key::of(RawBsonRef::Int32(id))
 }
 
 /// Each commit of a writer inserts its next document, changes the one before, and counts in a document of its own.
 fn write(store: &Store, writer: i32) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let catalog = store.catalog();
-    let collection = catalog.get(&ns("d.c")).unwrap();
+    let collection = catalog.get(&ns()).unwrap();
     loop {
         let mut batch = store.batch(store.snapshot());
         let counter = key(-1 - writer);
@@ -67,9 +94,9 @@ fn write(store: &Store, writer: i32) {
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let store = open(Path::new(&dir));
-    if store.catalog().get(&ns("d.c")).is_none() {
-        store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
-        store.create_indexes(&ns("d.c"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
+    if store.catalog().get(&ns()).is_none() {
+        store.create_collection(&ns(), None, &rawdoc! {}).unwrap();
+        store.create_indexes(&ns(), &[rawdoc! {"key": {"x": 1}}]).unwrap();
     }
     std::io::stdout().lock().write_all(b"ready\n").unwrap();
     thread::scope(|scope| {
@@ -87,7 +114,7 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let mut acknowledged: HashMap<i32, i32> = HashMap::new();
     for kill in 0..kills.unwrap_or(KILLS_DEFAULT) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["tests::crash::victim", "--exact", "--nocapture", "--test-threads=1"])
+            .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
             .env(DIR, dir.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -122,7 +149,7 @@ fn a_killed_process_loses_nothing_acknowledged() {
 
 fn check(store: &Store, acknowledged: &HashMap<i32, i32>) {
     let catalog = store.catalog();
-    let collection = catalog.get(&ns("d.c")).unwrap();
+    let collection = catalog.get(&ns()).unwrap();
     let validation = store.validate(collection).unwrap();
     assert_eq!(validation.errors, Vec::<String>::new());
     let snapshot = store.snapshot();
@@ -137,6 +164,6 @@ fn check(store: &Store, acknowledged: &HashMap<i32, i32>) {
             assert_eq!(doc.get_bool("done").unwrap_or(false), at < number, "half a batch");
         }
     }
-    let all = snapshot.scan(collection, &KeyRange::all(), crate::Direction::Forward).count();
+    let all = snapshot.scan(collection, &KeyRange::all(), Direction::Forward).count();
     assert_eq!((all as u64, validation.records), (expected, expected));
 }
