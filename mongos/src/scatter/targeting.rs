@@ -47,6 +47,13 @@ pub struct Targeted {
     pub reason: Reason,
 }
 
+impl Targeted {
+    /// Whether the filter alone decides which shard owns a document that is made from it: an upsert may go there as it is.
+    pub fn decides_owner(&self) -> bool {
+        !matches!(self.reason, Reason::KeyRange | Reason::AllShards)
+    }
+}
+
 /// The shards that can own documents that match `filter`.
 ///
 /// # Errors

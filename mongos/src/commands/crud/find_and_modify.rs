@@ -1,6 +1,6 @@
 //! `findAndModify`: runs on the one shard that owns the document, which is found first where the filter does not name the shard key.
 
-use super::single_write;
+use super::single_write::{self, Upsert};
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{ROUTE_ATTEMPTS_MAX, Target, note_stale};
@@ -22,9 +22,6 @@ pub(crate) const SPEC: Spec<Node> = Spec {
     )
 };
 
-/// How often the document may be snatched away before the client hears of it.
-const SEARCHES_MAX: usize = 100;
-
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let modify = FindAndModify::parse(&request, &ctx.envelope)?;
     let parse = node.parse_context(modify.let_vars.as_ref())?;
@@ -37,9 +34,12 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         } else {
             node.routing.route(&modify.ns).await?
         };
-        let outcome = match target_filter(&route, &modify.filter, &parse)?.targets.as_slice() {
+        let targeted = target_filter(&route, &modify.filter, &parse)?;
+        let outcome = match targeted.targets.as_slice() {
             [] => return nothing(&modify),
-            [target] => node.ask(&ctx, target, &request, is_repeatable_write(&ctx)).await,
+            [target] if !is_upsert || targeted.decides_owner() => {
+                node.ask(&ctx, target, &request, is_repeatable_write(&ctx)).await
+            }
             _ => search(&node, &ctx, &request, &modify, &parse).await,
         };
         match outcome {
@@ -69,12 +69,10 @@ async fn search(
     modify: &FindAndModify,
     parse: &ParseContext,
 ) -> Result<Reply, Fault> {
-    if let Some(done) =
-        single_write::executed_statement(node, ctx, request, &modify.ns, modify.statement_id).await?
-    {
+    if let Some(done) = single_write::executed_statement(node, ctx, &modify.ns, modify.statement_id).await? {
         return Ok(done.into());
     }
-    for _ in 0..SEARCHES_MAX {
+    for _ in 0..single_write::SEARCHES_MAX {
         ctx.check(Instant::now())?;
         let found =
             single_write::find_one(node, ctx, &modify.ns, &modify.filter, modify.sort.as_ref(), parse)
@@ -83,23 +81,20 @@ async fn search(
         let Some(found) = found else {
             return match &modify.action {
                 FindAndModifyAction::Update { update, upsert: true, array_filters, .. } => {
-                    let doc = single_write::upsert_document(&modify.filter, update, array_filters, parse)?;
-                    let targets = key_target(&route, &doc)?;
-                    // The owner gets the `_id` that decided about the owner.
-                    let id = doc
-                        .get("_id")
-                        .ok()
-                        .flatten()
-                        .ok_or_else(|| Fault::internal("an upsert without _id"))?;
-                    let filter = bson::rawdoc! { "$and": [modify.filter.to_buf(), { "_id": { "$eq": bson::RawBson::from(id) } }] };
-                    let request = Rewrite::of(request).set("query", filter).finish()?;
+                    let upsert = Upsert::of(&modify.filter, update, array_filters, parse)?;
+                    let targets = key_target(&route, &upsert.doc)?;
+                    let request = match &upsert.pinned {
+                        Some(id) => Rewrite::of(request)
+                            .set("query", single_write::narrowed(&modify.filter, id))
+                            .finish()?,
+                        None => request.clone(),
+                    };
                     ask_first(node, ctx, &targets, &request).await
                 }
                 _ => nothing(modify),
             };
         };
-        let filter =
-            bson::rawdoc! { "$and": [modify.filter.to_buf(), { "_id": { "$eq": found.id.clone() } }] };
+        let filter = single_write::narrowed(&modify.filter, &found.id);
         let mut rewrite = Rewrite::of(request).set("query", filter);
         if matches!(modify.action, FindAndModifyAction::Update { .. }) {
             rewrite = rewrite.set("upsert", false);
@@ -111,10 +106,7 @@ async fn search(
             return Ok(reply);
         }
     }
-    Err(Fault::new(
-        Code::WriteConflict,
-        "the matching document was changed by others each time it was found; try again",
-    ))
+    Err(single_write::snatched_away())
 }
 
 async fn ask_first(

@@ -53,7 +53,7 @@ pub(super) async fn insert_documents(
 }
 
 /// The document with an `_id`, which comes first where it had none.
-fn with_id(doc: &SharedDoc) -> Result<SharedDoc, Fault> {
+pub(super) fn with_id(doc: &SharedDoc) -> Result<SharedDoc, Fault> {
     match doc.get("_id") {
         Ok(Some(_)) => Ok(doc.clone()),
         Ok(None) => {

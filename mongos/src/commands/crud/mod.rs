@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod bulk_write;
+mod changes;
 pub(crate) mod count;
 pub(crate) mod delete;
 pub(crate) mod distinct;

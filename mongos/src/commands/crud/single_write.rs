@@ -1,13 +1,12 @@
 //! An updateOne, replaceOne, deleteOne or findAndModify whose filter does not name the shard key: its one document is found first,
 //! then changed where it lies, by filter and `_id` together. If somebody else changed it in between, the search begins anew.
 
+use super::changes::Change;
 use crate::node::Node;
 use crate::routing::{Route, Target};
-use crate::scatter::{
-    Statement, WriteBatch, WriteKind, fan_out, key_target, routed, run_writes, target_filter,
-};
-use bson::{RawBson, RawDocumentBuf};
-use command::{Context, CursorBatch, Modification, Request, Upserted, WriteOptions, WriteOutcome};
+use crate::scatter::{Statement, WriteBatch, fan_out, key_target, routed, run_writes, target_filter};
+use bson::{RawBson, RawDocument, RawDocumentBuf};
+use command::{Context, CursorBatch, Modification, Request, WriteOutcome};
 use query::context::ParseContext;
 use query::matcher::Matcher;
 use query::update::{Update, UpdateSpec};
@@ -17,21 +16,7 @@ use types::{Code, Fault, Namespace, ShardId};
 use value::SharedDoc;
 
 /// How often the document may be snatched away before the client hears of it.
-const SEARCHES_MAX: usize = 100;
-
-/// A statement on one document that may be on any of several shards.
-pub(super) struct SingleWrite<'a> {
-    pub(super) ns: &'a Namespace,
-    pub(super) kind: WriteKind,
-    pub(super) options: &'a WriteOptions,
-    pub(super) index: usize,
-    pub(super) filter: &'a SharedDoc,
-    pub(super) sort: Option<&'a SharedDoc>,
-    /// The statement as the client sent it; its filter is the field `q`.
-    pub(super) raw: &'a SharedDoc,
-    /// What to insert where nothing matches.
-    pub(super) upsert: Option<(&'a Modification, &'a [SharedDoc])>,
-}
+pub(super) const SEARCHES_MAX: usize = 100;
 
 /// Where a document was found.
 pub(super) struct Found {
@@ -39,66 +24,84 @@ pub(super) struct Found {
     pub(super) id: RawBson,
 }
 
-/// Runs the statement.
+/// Runs a statement on one document that may be on any of several shards.
 ///
 /// # Errors
 /// A shard's fault; `WriteConflict` (112) where the document was snatched away time and again.
 pub(super) async fn run(
     node: &Arc<Node>,
     ctx: &Context,
-    request: &Request,
-    single: &SingleWrite<'_>,
+    batch: WriteBatch<'_>,
+    index: usize,
+    change: &Change<'_>,
     parse: &ParseContext,
 ) -> Result<WriteOutcome, Fault> {
-    if let Some(done) = answered_before(node, ctx, request, single).await? {
+    if let Some(done) = answered_before(node, ctx, batch, index).await? {
         return Ok(done);
     }
     for _ in 0..SEARCHES_MAX {
         ctx.check(Instant::now())?;
-        let Some(found) = find_one(node, ctx, single.ns, single.filter, single.sort, parse).await? else {
-            return match single.upsert {
-                Some((update, array_filters)) => {
-                    upsert(node, ctx, request, single, update, array_filters, parse).await
-                }
+        let Some(found) = find_one(node, ctx, batch.ns, change.filter, change.sort, parse).await? else {
+            return match change.upsert {
+                Some(what) => upsert(node, ctx, batch, index, change, what, parse).await,
                 None => Ok(WriteOutcome::default()),
             };
         };
-        let pinned = pin(single.raw, "q", single.filter, &found.id)?;
+        let pinned = Statement::new(index, pin(change.raw, change.filter, &found.id)?);
         let on_shard = |route: &Route, _: &Statement| Ok(target_on(route, &found.shard));
-        let statement = vec![Statement::new(single.index, pinned)];
-        let outcome = run_writes(
-            node,
-            ctx,
-            WriteBatch { ns: single.ns, request, kind: single.kind, options: single.options },
-            statement,
-            on_shard,
-        )
-        .await?;
+        let outcome = run_writes(node, ctx, batch, vec![pinned], on_shard).await?;
         if outcome.n > 0 || !outcome.errors.is_empty() {
             return Ok(outcome);
         }
     }
-    Err(Fault::new(
+    Err(snatched_away())
+}
+
+/// Runs an update of all matches on all shards, then inserts where there was none: each shard by itself would insert one.
+///
+/// # Errors
+/// A shard's fault.
+pub(super) async fn upsert_many(
+    node: &Arc<Node>,
+    ctx: &Context,
+    batch: WriteBatch<'_>,
+    index: usize,
+    change: &Change<'_>,
+    parse: &ParseContext,
+) -> Result<WriteOutcome, Fault> {
+    let plain = without_field(change.raw, "upsert")?;
+    let target_of = |route: &Route, _: &Statement| Ok(target_filter(route, change.filter, parse)?.targets);
+    let outcome = run_writes(node, ctx, batch, vec![Statement::new(index, plain.into())], target_of).await?;
+    match change.upsert {
+        Some(what) if outcome.n == 0 && outcome.errors.is_empty() => {
+            upsert(node, ctx, batch, index, change, what, parse).await
+        }
+        _ => Ok(outcome),
+    }
+}
+
+/// The error where a document that was found is changed by others again and again.
+pub(super) fn snatched_away() -> Fault {
+    Fault::new(
         Code::WriteConflict,
         "the matching document was changed by others each time it was found; try again",
-    ))
+    )
 }
 
 /// Whether a shard has executed this statement before: then a repeated send must not choose another document.
 async fn answered_before(
     node: &Arc<Node>,
     ctx: &Context,
-    request: &Request,
-    single: &SingleWrite<'_>,
+    batch: WriteBatch<'_>,
+    index: usize,
 ) -> Result<Option<WriteOutcome>, Fault> {
-    let Some(reply) =
-        executed_statement(node, ctx, request, single.ns, single.options.statements.of(single.index)).await?
+    let Some(reply) = executed_statement(node, ctx, batch.ns, batch.options.statements.of(index)).await?
     else {
         return Ok(None);
     };
     let mut outcome = WriteOutcome::from_reply(&reply)?;
     for upserted in &mut outcome.upserted {
-        upserted.index = single.index;
+        upserted.index = index;
     }
     Ok(Some(outcome))
 }
@@ -110,7 +113,6 @@ async fn answered_before(
 pub(super) async fn executed_statement(
     node: &Arc<Node>,
     ctx: &Context,
-    _request: &Request,
     ns: &Namespace,
     statement: i32,
 ) -> Result<Option<RawDocumentBuf>, Fault> {
@@ -192,80 +194,84 @@ pub(super) fn target_on(route: &Route, shard: &ShardId) -> Vec<Target> {
     }
 }
 
-/// The statement with its filter narrowed to one `_id`.
+/// The statement with its filter, the field `q`, narrowed to one `_id`.
 ///
 /// # Errors
 /// `InvalidBSON` (22) for a statement that cannot be walked.
-pub(super) fn pin(
-    raw: &SharedDoc,
-    filter_field: &str,
-    filter: &SharedDoc,
-    id: &RawBson,
-) -> Result<SharedDoc, Fault> {
+fn pin(raw: &SharedDoc, filter: &SharedDoc, id: &RawBson) -> Result<SharedDoc, Fault> {
     let mut pinned = RawDocumentBuf::new();
     for element in raw.iter() {
         let (name, value) = element.map_err(query::context::invalid_bson)?;
-        if name.as_str() == filter_field {
-            pinned
-                .append(name, bson::rawdoc! { "$and": [filter.to_buf(), { "_id": { "$eq": id.clone() } }] });
-        } else {
-            pinned.append(name, value);
+        match name.as_str() {
+            "q" => pinned.append(name, narrowed(filter, id)),
+            _ => pinned.append(name, value),
         }
     }
     Ok(pinned.into())
 }
 
-/// Inserts what the update makes of nothing, on the shard that owns it.
+/// A filter and an `_id` together.
+pub(super) fn narrowed(filter: &SharedDoc, id: &RawBson) -> RawDocumentBuf {
+    bson::rawdoc! { "$and": [filter.to_buf(), { "_id": { "$eq": id.clone() } }] }
+}
+
+/// Runs an upsert on the shard that owns what it would insert.
 async fn upsert(
     node: &Arc<Node>,
     ctx: &Context,
-    request: &Request,
-    single: &SingleWrite<'_>,
-    update: &Modification,
-    array_filters: &[SharedDoc],
+    batch: WriteBatch<'_>,
+    index: usize,
+    change: &Change<'_>,
+    (update, array_filters): (&Modification, &[SharedDoc]),
     parse: &ParseContext,
 ) -> Result<WriteOutcome, Fault> {
-    let doc = upsert_document(single.filter, update, array_filters, parse)?;
-    let id = doc.get("_id").ok().flatten().ok_or_else(|| Fault::internal("an upsert without _id"))?;
-    let id = RawBson::from(id);
-    // The owner runs the statement itself, as an upsert with the whole document as the answer to "which one".
-    let target_of = |route: &Route, _: &Statement| key_target(route, &doc);
-    let statement = bson::rawdoc! { "q": { "_id": id.clone() }, "u": { "$setOnInsert": without_id(&doc)? }, "upsert": true };
-    let statements = vec![Statement::new(single.index, statement.into())];
-    let mut outcome = run_writes(
-        node,
-        ctx,
-        WriteBatch { ns: single.ns, request, kind: WriteKind::Update, options: single.options },
-        statements,
-        target_of,
-    )
-    .await?;
-    if outcome.errors.is_empty() && outcome.upserted.is_empty() {
-        outcome.upserted.push(Upserted { index: single.index, id });
+    let upsert = Upsert::of(change.filter, update, array_filters, parse)?;
+    let target_of = |route: &Route, _: &Statement| key_target(route, &upsert.doc);
+    let pinned = match &upsert.pinned {
+        Some(id) => pin(change.raw, change.filter, id)?,
+        None => change.raw.clone(),
+    };
+    run_writes(node, ctx, batch, vec![Statement::new(index, pinned)], target_of).await
+}
+
+/// What an upsert would insert.
+pub(super) struct Upsert {
+    pub(super) doc: SharedDoc,
+    /// The `_id` to narrow the filter by, so that the owner inserts the very document that decided about the owner. `None` where the
+    /// filter names the `_id` itself.
+    pub(super) pinned: Option<RawBson>,
+}
+
+impl Upsert {
+    /// The filter's equalities, then the update.
+    ///
+    /// # Errors
+    /// What is wrong with filter or update.
+    pub(super) fn of(
+        filter: &SharedDoc,
+        update: &Modification,
+        array_filters: &[SharedDoc],
+        parse: &ParseContext,
+    ) -> Result<Upsert, Fault> {
+        let matcher = Matcher::parse(filter, parse)?;
+        let update = Update::parse(UpdateSpec::new(update, array_filters), parse)?;
+        let doc = super::insert::with_id(&update.upsert(&matcher)?.into())?;
+        let names_id = matcher.equalities().iter().any(|(path, _)| path == "_id");
+        let pinned = if names_id { None } else { Some(id_of(&doc)?) };
+        Ok(Upsert { doc, pinned })
     }
-    Ok(outcome)
 }
 
-/// What an upsert inserts: the filter's equalities, then the update.
-///
-/// # Errors
-/// What is wrong with filter or update.
-pub(super) fn upsert_document(
-    filter: &SharedDoc,
-    update: &Modification,
-    array_filters: &[SharedDoc],
-    parse: &ParseContext,
-) -> Result<RawDocumentBuf, Fault> {
-    let matcher = Matcher::parse(filter, parse)?;
-    let update = Update::parse(UpdateSpec::new(update, array_filters), parse)?;
-    update.upsert(&matcher)
+/// The `_id` of a document that has one.
+fn id_of(doc: &RawDocument) -> Result<RawBson, Fault> {
+    doc.get("_id").ok().flatten().map(RawBson::from).ok_or_else(|| Fault::internal("a document without _id"))
 }
 
-fn without_id(doc: &RawDocumentBuf) -> Result<RawDocumentBuf, Fault> {
+fn without_field(doc: &RawDocument, field: &str) -> Result<RawDocumentBuf, Fault> {
     let mut rest = RawDocumentBuf::new();
     for element in doc.iter() {
         let (name, value) = element.map_err(query::context::invalid_bson)?;
-        if name.as_str() != "_id" {
+        if name.as_str() != field {
             rest.append(name, value);
         }
     }

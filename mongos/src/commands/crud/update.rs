@@ -1,11 +1,9 @@
-//! `update`: each statement goes to the shards that can own what it matches. A single update whose filter does not name the shard key
-//! finds its one document first.
+//! `update`: changes documents, statement by statement.
 
-use super::single_write::{self, SingleWrite};
+use super::changes::{self, Change};
 use crate::commands::spec;
 use crate::node::Node;
-use crate::routing::Route;
-use crate::scatter::{Statement, WriteBatch, WriteKind, run_writes, target_filter};
+use crate::scatter::{WriteBatch, WriteKind};
 use command::{Access, Context, Reply, Request, Spec, Update, UpdateStatement, WriteOutcome};
 use std::sync::Arc;
 use types::Fault;
@@ -24,68 +22,24 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
 /// Runs all statements of an update.
 ///
 /// # Errors
-/// As [`run_writes`].
+/// As [`changes::run`].
 pub(super) async fn run_updates(
     node: &Arc<Node>,
     ctx: &Context,
     request: &Request,
     update: &Update,
 ) -> Result<WriteOutcome, Fault> {
-    let parse = node.parse_context(update.options.let_vars.as_ref())?;
-    let target_of = |route: &Route, statement: &Statement| {
-        let update =
-            update.updates.get(statement.index).ok_or_else(|| Fault::internal("statement out of range"))?;
-        Ok(target_filter(route, &update.filter, &parse)?.targets)
-    };
-    let route = node.routing.route(&update.ns).await?;
-    let needs_search = |statement: &UpdateStatement| {
-        !statement.multi
-            && target_filter(&route, &statement.filter, &parse)
-                .is_ok_and(|targeted| targeted.targets.len() > 1)
-    };
-    if !update.updates.iter().any(needs_search) {
-        let statements = update.updates.iter().enumerate();
-        let statements =
-            statements.map(|(index, statement)| Statement::new(index, statement.raw.clone())).collect();
-        return run_writes(
-            node,
-            ctx,
-            WriteBatch { ns: &update.ns, request, kind: WriteKind::Update, options: &update.options },
-            statements,
-            target_of,
-        )
-        .await;
+    let all: Vec<Change<'_>> = update.updates.iter().map(change).collect();
+    let batch = WriteBatch { ns: &update.ns, request, kind: WriteKind::Update, options: &update.options };
+    changes::run(node, ctx, batch, &all).await
+}
+
+fn change(statement: &UpdateStatement) -> Change<'_> {
+    Change {
+        filter: &statement.filter,
+        multi: statement.multi,
+        sort: statement.sort.as_ref(),
+        raw: &statement.raw,
+        upsert: statement.upsert.then_some((&statement.update, statement.array_filters.as_slice())),
     }
-    // One by one: which document a statement means may depend on the statements before it.
-    let mut outcome = WriteOutcome { n_modified: Some(0), ..WriteOutcome::default() };
-    for (index, statement) in update.updates.iter().enumerate() {
-        let part = if needs_search(statement) {
-            let single = SingleWrite {
-                ns: &update.ns,
-                kind: WriteKind::Update,
-                options: &update.options,
-                index,
-                filter: &statement.filter,
-                sort: statement.sort.as_ref(),
-                raw: &statement.raw,
-                upsert: statement.upsert.then_some((&statement.update, statement.array_filters.as_slice())),
-            };
-            single_write::run(node, ctx, request, &single, &parse).await?
-        } else {
-            let one = vec![Statement::new(index, statement.raw.clone())];
-            run_writes(
-                node,
-                ctx,
-                WriteBatch { ns: &update.ns, request, kind: WriteKind::Update, options: &update.options },
-                one,
-                target_of,
-            )
-            .await?
-        };
-        single_write::add(&mut outcome, part);
-        if update.options.ordered && !outcome.errors.is_empty() {
-            break;
-        }
-    }
-    Ok(outcome)
 }
