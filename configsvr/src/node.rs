@@ -38,6 +38,7 @@ impl Node {
         let mut table = frontend::commands::<Node>();
         table.extend(engine::commands::<Node>());
         table.extend(repl::commands::<Node>());
+        table.extend(command::missing(member::MISSING));
         table.extend(crate::commands::commands::<Node>());
         let registry = Arc::new(Registry::new(table)?);
         let tasks = &node.member.tasks;

@@ -21,7 +21,7 @@ pub use ddl::*;
 pub use diag::*;
 pub use envelope::Envelope;
 pub use options::{Hint, Modification, StatementIds, Verbosity, WriteOptions};
-pub use registry::{Access, BoxFuture, Handler, Spec};
+pub use registry::{Access, BoxFuture, Handler, Spec, missing};
 pub use reply::{CursorBatch, CursorReply, Upserted, WriteConcernError, WriteError, WriteOutcome};
 pub use request::{Reply, Request, Sequence};
 pub use rewrite::Rewrite;

@@ -53,3 +53,17 @@ impl<S> Clone for Spec<S> {
 }
 
 impl<S> Copy for Spec<S> {}
+
+/// Entries for commands that MongoDB has and a server has not yet: known by name, so that they say so instead of seeming unknown.
+pub fn missing<S>(names: &[&'static str]) -> impl Iterator<Item = Spec<S>> {
+    names.iter().map(|name| Spec {
+        name,
+        aliases: &[],
+        access: Access::Missing,
+        admin_only: false,
+        internal_only: false,
+        names_collection: false,
+        help: "known to MongoDB, not built yet",
+        run: |_, _, request| Box::pin(std::future::ready(Err(Fault::not_implemented(request.name())))),
+    })
+}

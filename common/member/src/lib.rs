@@ -5,9 +5,11 @@ mod config;
 mod host;
 mod member;
 mod metrics;
+mod missing;
 mod peers;
 
 pub use config::MemberConfig;
 pub use host::{disk, gossip, hello, server_status};
 pub use member::{Error, Member};
+pub use missing::MISSING;
 pub use peers::Peers;

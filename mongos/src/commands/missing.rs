@@ -1,19 +1,14 @@
-//! Commands of MongoDB that this router knows by name and does not have yet: they say so instead of seeming unknown.
-
-use super::spec;
-use crate::node::Node;
-use command::{Access, BoxFuture, Context, Reply, Request, Spec};
-use std::sync::Arc;
-use types::Fault;
+//! Commands of MongoDB's routers that this one does not have yet.
 
 /// Sorted.
-const NAMES: &[&str] = &[
+pub(super) const NAMES: &[&str] = &[
     "abortMoveCollection",
     "abortReshardCollection",
     "abortTransaction",
     "abortUnshardCollection",
     "addShardToZone",
     "analyzeShardKey",
+    "applyOps",
     "balancerCollectionStatus",
     "balancerStart",
     "balancerStop",
@@ -22,13 +17,18 @@ const NAMES: &[&str] = &[
     "clearJumboFlag",
     "commitReshardCollection",
     "commitTransaction",
+    "compact",
     "configureQueryAnalyzer",
     "convertToCapped",
     "createRole",
     "createUser",
+    "dbHash",
     "dropRole",
     "dropUser",
+    "fsync",
+    "fsyncUnlock",
     "getShardVersion",
+    "grantRolesToUser",
     "mapReduce",
     "mergeAllChunksOnShard",
     "mergeChunks",
@@ -37,31 +37,28 @@ const NAMES: &[&str] = &[
     "movePrimary",
     "moveRange",
     "planCacheClear",
+    "profile",
+    "reIndex",
     "refineCollectionShardKey",
     "removeShard",
     "removeShardFromZone",
     "renameCollection",
     "reshardCollection",
+    "revokeRolesFromUser",
+    "rolesInfo",
+    "saslContinue",
+    "saslStart",
     "setAllowMigrations",
     "setDefaultRWConcern",
+    "setFeatureCompatibilityVersion",
     "setUserWriteBlockMode",
     "shardDrainingStatus",
+    "top",
     "transitionFromDedicatedConfigServer",
     "transitionToDedicatedConfigServer",
     "unshardCollection",
     "updateRole",
     "updateUser",
     "updateZoneKeyRange",
+    "usersInfo",
 ];
-
-/// The entries.
-pub(super) fn table() -> impl Iterator<Item = Spec<Node>> {
-    NAMES.iter().map(|name| Spec {
-        names_collection: false,
-        ..spec(name, Access::Missing, "known to MongoDB, not built yet", refuse)
-    })
-}
-
-fn refuse(_node: Arc<Node>, _ctx: Context, request: Request) -> BoxFuture<Result<Reply, Fault>> {
-    Box::pin(std::future::ready(Err(Fault::not_implemented(request.name()))))
-}

@@ -49,7 +49,7 @@ pub fn table() -> Vec<Spec<Node>> {
         diag::explain::SPEC,
         diag::validate::SPEC,
     ]);
-    table.extend(missing::table());
+    table.extend(command::missing(missing::NAMES));
     table
 }
 

@@ -16,6 +16,7 @@ pub fn table() -> Vec<Spec<Node>> {
     let mut table = frontend::commands::<Node>();
     table.extend(engine::commands::<Node>());
     table.extend(repl::commands::<Node>());
+    table.extend(command::missing(member::MISSING));
     table.extend([
         collection_info::SPEC,
         create_collection::SPEC,
