@@ -108,7 +108,7 @@ pub(crate) fn add_shard(options: &AddShard) -> Result<(), Failure> {
         command.insert("name", name);
     }
     let reply = on_router(&options.target, &command)?;
-    println!("added shard {}", reply.get_str("shardAdded").unwrap_or(&options.shard));
+    say!("added shard {}", reply.get_str("shardAdded").unwrap_or(&options.shard));
     Ok(())
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn enable_sharding(options: &EnableSharding) -> Result<(), Failure> {
         command.insert("primaryShard", primary);
     }
     on_router(&options.target, &command)?;
-    println!("sharding is enabled for {}", options.db);
+    say!("sharding is enabled for {}", options.db);
     Ok(())
 }
 
@@ -132,11 +132,7 @@ pub(crate) fn shard_collection(options: &ShardCollection) -> Result<(), Failure>
         command.insert("numInitialChunks", i64::from(chunks));
     }
     on_router(&options.target, &command)?;
-    println!(
-        "{} is sharded by {}",
-        options.ns,
-        bson::Bson::Document(options.key.clone()).into_relaxed_extjson()
-    );
+    say!("{} is sharded by {}", options.ns, bson::Bson::Document(options.key.clone()).into_relaxed_extjson());
     Ok(())
 }
 
@@ -149,7 +145,7 @@ pub(crate) fn split(options: &Split) -> Result<(), Failure> {
         command.insert("find", find.clone());
     }
     on_router(&options.target, &command)?;
-    println!("split a chunk of {}", options.ns);
+    say!("split a chunk of {}", options.ns);
     Ok(())
 }
 
@@ -159,7 +155,7 @@ pub(crate) fn command(options: &Command) -> Result<(), Failure> {
     }
     let mut connection = Connection::open(&options.target.uri, 0)?;
     let reply = connection.run(&options.db, &options.command)?;
-    println!("{}", pretty(reply));
+    say!("{}", pretty(reply));
     Ok(())
 }
 

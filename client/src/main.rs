@@ -1,6 +1,9 @@
 //! `shoal`: starts local clusters, shows and stops them, imports files, generates load, sends commands.
 //! Speaks the MongoDB wire protocol through its own small client; uses no server crate.
 
+#[macro_use]
+mod output;
+
 mod admin;
 mod args;
 mod cluster;
@@ -21,7 +24,7 @@ fn main() -> ExitCode {
     match run(Args::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            complain!("{failure}");
             ExitCode::FAILURE
         }
     }

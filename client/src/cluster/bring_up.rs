@@ -97,7 +97,7 @@ impl Plan<'_> {
             Ok(ready.then_some(()))
         })?;
         if child.is_some() {
-            println!("  {:<8} {}", member.name, member.host());
+            say!("  {:<8} {}", member.name, member.host());
         }
         Ok(())
     }

@@ -26,16 +26,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let outcome = stop(&layout, &home, Duration::from_secs(options.timeout), |_| true)?;
     for (member, stopped) in &outcome {
         match stopped {
-            Stopped::Cleanly => println!("stopped {}", member.name),
+            Stopped::Cleanly => say!("stopped {}", member.name),
             Stopped::WasDown => {}
-            Stopped::Killed => eprintln!(
+            Stopped::Killed => complain!(
                 "warning: {} did not stop within {} s and was killed; unsynced writes that were not acknowledged may be lost",
-                member.name, options.timeout
+                member.name,
+                options.timeout
             ),
         }
     }
     if outcome.iter().all(|(_, stopped)| *stopped == Stopped::WasDown) {
-        println!("the cluster in {} was not running", home.path().display());
+        say!("the cluster in {} was not running", home.path().display());
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.json {
         let text = serde_json::to_string_pretty(&survey)
             .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
-        println!("{text}");
+        say!("{text}");
         return Ok(());
     }
     print(&survey);
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn print(survey: &Survey) {
-    println!("{}", survey.uri);
+    say!("{}", survey.uri);
     let mut processes = table(&["process", "role", "shard", "address", "pid", "state"], &[4]);
     for one in &survey.processes {
         processes.add_row([
@@ -49,14 +49,14 @@ fn print(survey: &Survey) {
             if one.running { "running" } else { "down" }.to_owned(),
         ]);
     }
-    println!("{}", processes.trim_fmt());
+    say!("{}", processes.trim_fmt());
     let mut shards = table(&["shard", "host", "chunks", "documents"], &[2, 3]);
     for one in &survey.shards {
         shards.add_row([one.name.clone(), one.host.clone(), known(one.chunks), known(one.documents)]);
     }
-    println!("{}", shards.trim_fmt());
+    say!("{}", shards.trim_fmt());
     if survey.collections.is_empty() {
-        println!(
+        say!(
             "{}",
             if survey.problems.is_empty() { "no collections" } else { "no collections could be asked for" }
         );
@@ -74,15 +74,13 @@ fn print(survey: &Survey) {
                 ]);
             }
         }
-        println!("{}", collections.trim_fmt());
+        say!("{}", collections.trim_fmt());
     }
     for problem in &survey.problems {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
     if !survey.problems.is_empty() {
-        println!(
-            "what is shown is only what could be asked; `shoal up` with the same --dir starts what is down"
-        );
+        say!("what is shown is only what could be asked; `shoal up` with the same --dir starts what is down");
     }
 }
 

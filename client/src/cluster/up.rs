@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     home.save(&layout)?;
     let was_up = running.iter().all(|runs| *runs);
     if !was_up {
-        println!("starting a cluster of {} shards in {}", layout.shards().count(), home.path().display());
+        say!("starting a cluster of {} shards in {}", layout.shards().count(), home.path().display());
     }
     let deadline = begin + Duration::from_secs(options.timeout);
     if let Err(failure) = bring_up::bring_up(&layout, &home, &binaries, deadline, was_up) {
@@ -85,9 +85,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         return Err(failure);
     }
     if was_up {
-        println!("the cluster in {} is already running", home.path().display());
+        say!("the cluster in {} is already running", home.path().display());
     } else {
-        println!("the cluster is ready ({:.1} s)", begin.elapsed().as_secs_f64());
+        say!("the cluster is ready ({:.1} s)", begin.elapsed().as_secs_f64());
     }
     print_next_steps(&layout, options)?;
     drop(lock);
@@ -132,37 +132,37 @@ fn layout(options: &Options, home: &Home) -> Result<Layout, Failure> {
 fn print_next_steps(layout: &Layout, options: &Options) -> Result<(), Failure> {
     let uri = layout.uri()?;
     let dir = options.directory.dir.display();
-    println!();
-    println!("  {uri}");
-    println!();
-    println!("try next:");
-    println!("  mongosh {uri}");
-    println!("  shoal import cities.json --ns geo.cities --uri {uri}");
-    println!("  shoal status --dir {dir}");
+    say!();
+    say!("  {uri}");
+    say!();
+    say!("try next:");
+    say!("  mongosh {uri}");
+    say!("  shoal import cities.json --ns geo.cities --uri {uri}");
+    say!("  shoal status --dir {dir}");
     Ok(())
 }
 
 /// Waits for a signal, or for the end of the processes.
 fn stay(layout: &Layout, home: &Home) -> Result<(), Failure> {
-    println!();
-    println!("running in the foreground; Ctrl-C stops the cluster");
+    say!();
+    say!("running in the foreground; Ctrl-C stops the cluster");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     let end = runtime.block_on(watch(layout, home))?;
     match &end {
-        End::Signal => println!("stopping"),
+        End::Signal => say!("stopping"),
         End::AllGone => {
-            println!("all processes have ended");
+            say!("all processes have ended");
             return Ok(());
         }
-        End::Died(name) => eprintln!("warning: {name} has ended; stopping the others"),
+        End::Died(name) => complain!("warning: {name} has ended; stopping the others"),
     }
     let _lock = Lock::take(home)?;
     for (member, stopped) in stop(layout, home, STOP_WAIT, |_| true)? {
         if stopped == Stopped::Killed {
-            eprintln!(
+            complain!(
                 "warning: {} did not stop within {} s and was killed",
                 member.name,
                 STOP_WAIT.as_secs()

@@ -78,17 +78,17 @@ impl Report {
                 "failed": self.failed(), "retried_batches": self.retries, "errors": errors,
                 "stopped": self.stop_reason,
             });
-            println!("{outcome}");
+            say!("{outcome}");
             return Ok(());
         }
         for (cause, errors) in &self.errors {
-            eprintln!("{cause}: {} documents, for example {}", grouped(errors.count), errors.example);
+            complain!("{cause}: {} documents, for example {}", grouped(errors.count), errors.example);
         }
         let retried = match self.retries {
             0 => String::new(),
             count => format!(", {count} batches sent again"),
         };
-        println!(
+        say!(
             "imported {} documents in {:.1} s, {} documents/s, {} errors{retried}",
             grouped(self.inserted),
             self.seconds,

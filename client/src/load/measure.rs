@@ -122,12 +122,12 @@ impl Measured {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        println!("{}", table.trim_fmt());
+        say!("{}", table.trim_fmt());
         for ((operation, cause), count) in &self.errors {
-            println!("{} {} failed: {cause}", grouped(*count), operation.name());
+            say!("{} {} failed: {cause}", grouped(*count), operation.name());
         }
         if self.not_found > 0 {
-            println!("{} reads found nothing", grouped(self.not_found));
+            say!("{} reads found nothing", grouped(self.not_found));
         }
     }
 }

@@ -208,12 +208,12 @@ fn print(options: &Options, phases: &[(&str, Outcome)]) {
             "records": options.records, "threads": options.threads, "distribution": distribution.name(),
             "phases": phases,
         });
-        println!("{whole}");
+        say!("{whole}");
         return;
     }
     for (name, outcome) in phases {
         let succeeded = outcome.measured.succeeded();
-        println!(
+        say!(
             "workload {} ({}), {name}: {} requests in {:.1} s by {} clients, {}/s, {:.1} µs of client CPU each",
             options.workload.name(),
             distribution.name(),
@@ -225,8 +225,8 @@ fn print(options: &Options, phases: &[(&str, Outcome)]) {
         );
         for (pid, cpu) in &outcome.process_cpu {
             match cpu {
-                Some(cpu) => println!("process {pid}: {:.1} µs of CPU each", per(*cpu, succeeded)),
-                None => println!("process {pid}: gone"),
+                Some(cpu) => say!("process {pid}: {:.1} µs of CPU each", per(*cpu, succeeded)),
+                None => say!("process {pid}: gone"),
             }
         }
         outcome.measured.print(outcome.seconds);

@@ -213,10 +213,10 @@ fn print(options: &Options, outcome: &Outcome) {
             "processes": processes_json(outcome),
             "errors": outcome.measured.errors_json(),
         });
-        println!("{whole}");
+        say!("{whole}");
         return;
     }
-    println!(
+    say!(
         "{} operations in {:.1} s by {} clients, {}/s, {:.1} µs of client CPU each",
         grouped(succeeded),
         outcome.seconds,
@@ -226,8 +226,8 @@ fn print(options: &Options, outcome: &Outcome) {
     );
     for (pid, cpu) in &outcome.process_cpu {
         match cpu {
-            Some(cpu) => println!("process {pid}: {:.1} µs of CPU each", per(*cpu, succeeded)),
-            None => println!("process {pid}: gone"),
+            Some(cpu) => say!("process {pid}: {:.1} µs of CPU each", per(*cpu, succeeded)),
+            None => say!("process {pid}: gone"),
         }
     }
     outcome.measured.print(outcome.seconds);
