@@ -8,6 +8,7 @@ use bson::doc;
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -25,6 +26,7 @@ const LOG_TAIL_LINES: usize = 25;
 
 /// Ends the processes named in pid files, and removes the directory.
 const WATCHDOG: &str = r#"
+trap '' HUP INT TERM
 read -r _
 cat "$0"/run/*.pid 2>/dev/null | while read -r pid; do kill -9 "$pid" 2>/dev/null; done
 [ -n "$SHOAL_KEEP" ] || rm -rf "$0"
@@ -45,11 +47,23 @@ impl Cluster {
     /// # Panics
     /// If it is not ready in time.
     pub fn start(shards: u16) -> Cluster {
+        Cluster::start_with(shards, &[])
+    }
+
+    /// Starts one whose processes get these environment variables.
+    ///
+    /// # Panics
+    /// If it is not ready in time.
+    pub fn start_with(shards: u16, environment: &[(&str, &str)]) -> Cluster {
         let dir = tempfile::Builder::new().prefix("shoal-test-").tempdir().unwrap().keep();
-        let watchdog = Command::new("sh").args(["-c", WATCHDOG]).arg(&dir).stdin(Stdio::piped()).spawn().unwrap();
+        // In a group of its own: what ends the test by a signal must not end it too.
+        let mut watchdog = Command::new("sh");
+        watchdog.args(["-c", WATCHDOG]).arg(&dir).stdin(Stdio::piped()).process_group(0);
+        let watchdog = watchdog.spawn().unwrap();
         let cluster = Cluster { dir, port: free_ports(), watchdog, extra_count: AtomicU16::new(0) };
         let (port, shards) = (cluster.port.to_string(), shards.to_string());
-        cluster.shoal(&["up", "--shards", &shards, "--port", &port, "--timeout", &UP_SECONDS.to_string()]);
+        let arguments = ["up", "--shards", &shards, "--port", &port, "--timeout", &UP_SECONDS.to_string()];
+        process::run(cluster.shoal_command(&arguments).envs(environment.iter().copied()));
         cluster
     }
 
