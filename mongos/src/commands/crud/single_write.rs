@@ -256,7 +256,7 @@ impl Upsert {
         let matcher = Matcher::parse(filter, parse)?;
         let update = Update::parse(UpdateSpec::new(update, array_filters), parse)?;
         let doc = super::insert::with_id(&update.upsert(&matcher)?.into())?;
-        let names_id = matcher.equalities().iter().any(|(path, _)| path == "_id");
+        let names_id = matcher.equalities().iter().any(|(path, _)| path == "_id" || path.starts_with("_id."));
         let pinned = if names_id { None } else { Some(id_of(&doc)?) };
         Ok(Upsert { doc, pinned })
     }
