@@ -14,6 +14,9 @@ use types::{Fault, Namespace};
 /// How long the config server may take to answer.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Routes that are kept. Collections that do not exist have routes too, so clients could make any number of them.
+const ROUTE_COUNT_MAX: usize = 100_000;
+
 /// The routing tables of one router. Nothing in it is needed by another router.
 #[derive(Debug)]
 pub struct RoutingCache {
@@ -56,9 +59,17 @@ impl RoutingCache {
         }
         let reading = self.reading.lock().entry(ns.clone()).or_default().clone();
         let _reading = reading.lock().await;
-        if let Some(route) = self.routes.pin().get(ns) {
-            return Ok(route.clone());
-        }
+        let route = match self.routes.pin().get(ns) {
+            Some(route) => return Ok(route.clone()),
+            None => self.read(ns),
+        };
+        let route = route.await;
+        // Whoever waits has the lock itself; the next one to come makes a new one.
+        self.reading.lock().remove(ns);
+        route
+    }
+
+    async fn read(&self, ns: &Namespace) -> Result<Route, Fault> {
         let mark = self.mark();
         // Commands on a whole database have a name in the collection's place that no collection can have.
         let collection = if ns.collection().starts_with("$cmd") { "" } else { ns.collection() };
@@ -85,7 +96,6 @@ impl RoutingCache {
         if !matches!(route.place, Place::Nowhere) {
             return Ok(route);
         }
-        let mark = self.mark();
         let request = cluster::CreateDatabaseRequest { db: ns.db().to_owned(), primary_shard: String::new() };
         let reply = self
             .shards
@@ -97,11 +107,9 @@ impl RoutingCache {
             })
             .await?;
         self.forget_database(ns.db());
-        // A database that was made just now has no sharded collection; one made by somebody else may.
         if reply.database.is_empty() {
             return Err(Fault::internal(format!("the config server did not make database {}", ns.db())));
         }
-        drop((mark, reply));
         self.route(ns).await
     }
 
@@ -113,6 +121,9 @@ impl RoutingCache {
         let route = Route { place: place(reply)? };
         // A database that does not exist is not kept: it may come to be through another router at any time.
         if !matches!(route.place, Place::Nowhere) {
+            if self.routes.len() >= ROUTE_COUNT_MAX {
+                self.routes.pin().clear();
+            }
             self.routes.pin().insert(ns.clone(), route.clone());
             if self.mark() != mark {
                 self.routes.pin().remove(ns);

@@ -26,6 +26,11 @@ pub struct CollectionGate {
 }
 
 impl CollectionGate {
+    /// Whether anybody else has a handle: is inside, waits, or is about to enter.
+    pub fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.known) > 1
+    }
+
     /// Shares the gate if nobody has it alone.
     pub fn try_enter(&self) -> Option<OwnedRwLockReadGuard<Known>> {
         self.known.clone().try_read_owned().ok()

@@ -4,6 +4,9 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use types::DatabaseVersion;
 
+/// Databases that are remembered; beyond it all are asked for anew.
+const DATABASE_COUNT_MAX: usize = 100_000;
+
 /// What the shard knows of databases: `Some(None)` is a database whose home is elsewhere, or that does not exist.
 #[derive(Debug, Default)]
 pub(super) struct Databases {
@@ -24,6 +27,9 @@ impl Databases {
     pub(super) fn learn(&self, mark: u64, db: &str, version: Option<DatabaseVersion>) {
         let mut known = self.known.lock();
         if self.mark() == mark {
+            if known.len() >= DATABASE_COUNT_MAX {
+                known.clear();
+            }
             known.insert(db.to_owned(), version);
         }
     }

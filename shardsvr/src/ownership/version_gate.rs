@@ -20,6 +20,9 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request waits for a critical section before the router is told to look again.
 const CRITICAL_WAIT: Duration = Duration::from_secs(5);
 
+/// Gates that are kept; beyond it, those that nobody is inside of go, and the config server is asked anew.
+const GATE_COUNT_MAX: usize = 100_000;
+
 /// Held by a writer while it runs: a critical section waits for it.
 pub type Admitted = Option<OwnedRwLockReadGuard<Known>>;
 
@@ -77,7 +80,12 @@ impl VersionGate {
         let mut collections = self.collections.lock();
         match collections.get(ns) {
             Some(gate) => gate.clone(),
-            None => collections.entry(ns.clone()).or_default().clone(),
+            None => {
+                if collections.len() >= GATE_COUNT_MAX {
+                    collections.retain(|_, gate| gate.is_in_use());
+                }
+                collections.entry(ns.clone()).or_default().clone()
+            }
         }
     }
 
