@@ -197,13 +197,11 @@ impl Shared {
     pub(crate) fn checkpoint(&self, urgent: bool) -> Result<(), Error> {
         let _pass = self.checkpointer.pass.lock();
         let start = Instant::now();
-        let at = self.pins.raise_floor(self.stable(urgent));
-        if at <= self.checkpointer.at() {
+        let Some(at) = self.pins.begin_checkpoint(self.stable(urgent), self.checkpointer.at()) else {
             return Ok(());
-        }
-        self.pins.set_checkpoint(Some(at));
+        };
         let done = self.write_base(at);
-        self.pins.set_checkpoint(None);
+        self.pins.end_checkpoint();
         done?;
         let synced = self.log.durable_ts();
         self.control.put_all([(CHECKPOINT, time(at)), (SYNCED, time(synced))])?;

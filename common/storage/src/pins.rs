@@ -97,7 +97,10 @@ impl Registry {
     /// Raises the floor towards `wanted`, no further than the oldest pin and the newest commit, and returns it.
     /// The log may have synced a commit that is still being published: to go there would let half of it pass for all.
     pub(crate) fn raise_floor(&self, wanted: Timestamp) -> Timestamp {
-        let mut inner = self.inner.lock();
+        self.raise(&mut self.inner.lock(), wanted)
+    }
+
+    fn raise(&self, inner: &mut Inner, wanted: Timestamp) -> Timestamp {
         let oldest = inner.pinned.keys().next().map_or(Timestamp::MAX, |(at, _)| *at);
         inner.floor = inner.floor.max(wanted.min(oldest).min(self.committed()));
         inner.floor
@@ -109,9 +112,18 @@ impl Registry {
         inner.checkpoint.map_or(inner.floor, |at| at.min(inner.floor))
     }
 
-    /// Marks the time of a running checkpoint, or its end.
-    pub(crate) fn set_checkpoint(&self, at: Option<Timestamp>) {
-        self.inner.lock().checkpoint = at;
+    /// Raises the floor and marks it as the time of a running checkpoint, in one step: in between, versions that the
+    /// checkpoint needs could be pruned. `None` when that is no later than `done`.
+    pub(crate) fn begin_checkpoint(&self, wanted: Timestamp, done: Timestamp) -> Option<Timestamp> {
+        let mut inner = self.inner.lock();
+        let at = self.raise(&mut inner, wanted);
+        inner.checkpoint = (at > done).then_some(at);
+        inner.checkpoint
+    }
+
+    /// Ends what [`Registry::begin_checkpoint`] began.
+    pub(crate) fn end_checkpoint(&self) {
+        self.inner.lock().checkpoint = None;
     }
 
     /// Takes back pins older than `age_max` and says how many.

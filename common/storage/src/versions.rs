@@ -230,14 +230,15 @@ impl Versions {
             if key.as_ref() < start {
                 return;
             }
-            // The entry is the oldest version of its key; the visible one may be further left.
-            let alone = entry.prev().is_none_or(|left| left.key().key() != key);
-            if alone {
-                if entry.key().time() <= at {
-                    let (value, time) = (entry.value().clone(), entry.key().time());
-                    out.push(Visible { key: key.clone(), value, time });
-                }
-            } else if let Some((time, value)) = self.get(&key, at) {
+            // The entry is the oldest version of its key; the visible one may be further left. Versions go oldest first, so
+            // while this one is not removed, no newer one was when the left side was looked at.
+            let alone = entry.prev().is_none_or(|left| left.key().key() != key) && !entry.is_removed();
+            let visible = if alone {
+                (entry.key().time() <= at).then(|| (entry.key().time(), entry.value().clone()))
+            } else {
+                self.get(&key, at)
+            };
+            if let Some((time, value)) = visible {
                 out.push(Visible { key: key.clone(), value, time });
             }
             to = key;
