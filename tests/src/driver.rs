@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 use types::limits::MESSAGE_BYTES_MAX;
 use wire::frame::{Split, split};
-use wire::{Frame, OpCode, op_msg, op_reply};
+use wire::{Frame, OpCode, op_compressed, op_msg, op_reply};
 
 /// An answer that takes longer than this is a hang.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
@@ -278,6 +278,10 @@ pub fn raw(document: &Document) -> RawDocumentBuf {
 
 fn document_of(frame: &Frame) -> io::Result<Document> {
     let body = match frame.header.op_code {
+        OpCode::Compressed => {
+            let inner = op_compressed::decompress(frame, MESSAGE_BYTES_MAX, |_| true);
+            return document_of(&inner.map_err(io::Error::other)?.0);
+        }
         OpCode::Reply => {
             let reply = op_reply::parse(frame).map_err(io::Error::other)?;
             reply.documents.into_iter().next().ok_or_else(|| io::Error::other("an empty OP_REPLY"))?

@@ -12,6 +12,7 @@ use tests::process::{self, root};
 
 /// Crate and what it may use. `types` and `value` are open to all.
 const EDGES: &[(&str, &[&str])] = &[
+    ("bench", &["wire"]),
     ("client", &["wire"]),
     ("command", &["query"]),
     (
@@ -138,7 +139,7 @@ fn pure_crates_are_pure() {
 #[test]
 fn every_module_says_what_it_is() {
     let mut wrong = Vec::new();
-    for folder in ["client", "common", "configsvr", "mongos", "proto", "shardsvr", "tests"] {
+    for folder in ["bench", "client", "common", "configsvr", "mongos", "proto", "shardsvr", "tests"] {
         for file in sources(&root().join(folder)) {
             let is_tests = file.file_name().is_some_and(|name| name == "tests.rs");
             if !is_tests && !fs::read_to_string(&file).unwrap().starts_with("//!") {

@@ -47,8 +47,10 @@ fn after_hello(name: &'static str, bytes: Vec<u8>, expect: Expect) -> Row {
     Row { compressors: &["snappy", "zlib", "zstd"], ..row(name, bytes, expect) }
 }
 
-/// The database of everything that is stored here.
+/// The database of commands.
 pub(crate) const DB: &str = "bad";
+/// Where odd values are stored: what is read elsewhere shall be text.
+const STORED_DB: &str = "bad_values";
 
 const INVALID_BSON: Expect = Expect::Code(&[22]);
 const NAMESPACE: Expect = Expect::Code(&[73]);
@@ -191,7 +193,7 @@ pub(crate) fn bson() -> Vec<Row> {
         extra(15, &[&length.to_le_bytes()[..], &code, &scope].concat())
     };
     let stored = |elements: &[u8]| {
-        insert_of(DB, &document(&[&element(7, "_id", &fresh_id())[..], elements].concat()))
+        insert_of(STORED_DB, &document(&[&element(7, "_id", &fresh_id())[..], elements].concat()))
     };
     vec![
         row("38 length 4", length(4), INVALID_BSON),

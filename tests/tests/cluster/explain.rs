@@ -67,6 +67,8 @@ fn verbosities() {
     let returned = tests::driver::number(stats.get_document("executionStats").unwrap(), "nReturned");
     let wanted = tests::cities::sample().iter().filter(|city| city.country == "US").count();
     assert_eq!(returned, wanted as f64);
-    assert!(peer.fail("explained_more", doc! { "explain": { "ping": 1 } }).code != 0);
-    assert!(peer.fail("explained_more", doc! { "explain": { "find": "cities" }, "verbosity": "all" }).code == 9);
+    for wrong in [doc! { "explain": { "ping": 1 } }, doc! { "explain": { "find": "cities" }, "verbosity": "all" }] {
+        let error = peer.fail("explained_more", wrong.clone());
+        assert!([2, 9, 59].contains(&error.code), "{wrong}: {error}");
+    }
 }

@@ -1,0 +1,58 @@
+# What people run by hand; .ci/run calls `make test`. Everything that is installed comes through npm and pip, as they are set up
+# on the machine, and stays below tests/clients.
+
+CARGO   ?= cargo
+PYTHON  ?= python3
+NPM     ?= npm
+CLIENTS := tests/clients
+VENV    := $(CLIENTS)/.venv
+PROFILE ?= verify
+# Where the demo's cluster lives, and its router's port.
+DIR     ?= shoal-data
+PORT    ?= 27017
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite
+# Each step builds in the same directory.
+.NOTPARALLEL:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the optimised binaries, in target/release
+	$(CARGO) build --release --bins
+
+demo: ## build, start a local cluster, shard, import the cities, ask
+	./demo.sh --dir $(DIR) --port $(PORT)
+
+down: ## stop the demo's cluster; its data stays
+	target/release/shoal down --dir $(DIR)
+
+test: export SHOAL_REQUIRE_CLIENTS = 1
+test: setup verify ## everything: install the clients, then `make verify` with none of them skipped
+
+verify: fmt lint build-verify ## format, lints, all tests; real clients that are not installed are skipped aloud
+	$(CARGO) test --profile $(PROFILE) --workspace
+	@echo "verify: all green"
+
+setup: ## install mongosh, PyMongo and the Node driver below tests/clients
+	$(CLIENTS)/setup.sh
+
+fmt: ## is the code formatted?
+	$(CARGO) fmt --all --check
+
+# In the profile of the tests, so that build scripts and macros are built once for both.
+lint: ## clippy, warnings are errors
+	$(CARGO) clippy --profile $(PROFILE) --workspace --all-targets -- -D warnings
+
+# With the tests, so that all dependencies are built once, with the features that both need.
+build-verify: ## the binaries that the tests start, and the tests
+	$(CARGO) build --profile $(PROFILE) --workspace --bins --tests
+
+# mongosh, PyMongo and the Node driver against running clusters.
+test-clients: build-verify ## the real clients only
+	$(CARGO) test --profile $(PROFILE) --workspace --test clients
+
+pymongo-suite: ## PyMongo's own tests against a router: passed, failed, skipped
+	$(CARGO) build --release --bins
+	$(VENV)/bin/python $(CLIENTS)/python/pymongo_suite.py --bin-dir target/release
