@@ -23,4 +23,4 @@ pub use cursor::OpenCursor;
 pub use engine::Engine;
 pub use host::{Disk, DocumentFilter, HasEngine, Identity};
 pub use index_uses::IndexUses;
-pub use write::statement_outcome;
+pub use write::{forget_old_statements, statement_outcome};

@@ -16,9 +16,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Store;
+use tokio_util::sync::CancellationToken;
 use types::{Fault, SessionId};
 
 const MIB: usize = 1024 * 1024;
+/// How often the statements of silent sessions are looked for.
+const STATEMENT_EXPIRY_INTERVAL: Duration = Duration::from_secs(300);
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -97,6 +100,10 @@ impl Member {
         metrics::register(&store, &metrics);
         let reaper = Reaper::new(sessions.clone(), engine.cursors().clone());
         tasks.spawn("reaper", reaper.run(tasks.token(), drop));
+        tasks.spawn(
+            "statement-expiry",
+            forget_old_statements(engine.clone(), replication.clone(), tasks.token()),
+        );
         let failed = store.failed();
         let stop = tasks.token();
         // A store that could not sync has lost the right to acknowledge anything: what is on disk is what counts, after a restart.
@@ -136,5 +143,24 @@ impl Member {
         }
         let store = self.store.clone();
         tokio::task::block_in_place(move || store.close())
+    }
+}
+
+/// Forgets the statements of sessions that are long silent, as long as this member takes writes.
+async fn forget_old_statements(engine: Arc<Engine>, replication: Arc<Replication>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(STATEMENT_EXPIRY_INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+        if replication.check_writable().is_err() {
+            continue;
+        }
+        let now = runtime::clock::now_millis();
+        match tokio::task::block_in_place(|| engine::forget_old_statements(&engine, now)) {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "statements of silent sessions forgotten"),
+            Err(fault) => tracing::warn!(%fault, "statements of silent sessions could not be forgotten"),
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! One try of a write: a snapshot, the batch prepared against it, and the statements that it records.
 //! Commits whole or not at all. On a conflict the caller takes a new attempt and reads again.
 
-use super::history::{History, Recorded, Retryable};
+use super::history::{HISTORIES, History, Recorded, Retryable, page_of};
 use crate::Engine;
 use bson::RawDocument;
 use command::Context;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::{Batch, Collection, CommitMeta, RecordKey, SessionMeta, Snapshot};
@@ -76,14 +78,36 @@ pub(crate) struct Attempt {
     changes: bool,
 }
 
+/// The pages of a session's history that this attempt has looked at. The first is always among them: it says which transaction number is
+/// the newest.
 struct OpenHistory {
     collection: Arc<Collection>,
+    retryable: Retryable,
+    pages: BTreeMap<i32, Page>,
+    /// Of the statements that wrote something, in the order of their writes.
+    written: Vec<i32>,
+}
+
+struct Page {
     key: RecordKey,
     stored: Option<SharedDoc>,
     history: History,
-    recorded: bool,
-    /// Of the statements that wrote something, in the order of their writes.
-    written: Vec<i32>,
+    /// To be stored with the commit.
+    changed: bool,
+}
+
+impl OpenHistory {
+    fn page(&mut self, snapshot: &Snapshot, page: i32) -> Result<&mut Page, Failure> {
+        Ok(match self.pages.entry(page) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(vacant) => {
+                let key = RecordKey::from(self.retryable.record_key(page));
+                let stored = snapshot.get(&self.collection, &key)?;
+                let history = self.retryable.history(page, stored.as_ref())?;
+                vacant.insert(Page { key, stored, history, changed: false })
+            }
+        })
+    }
 }
 
 impl Attempt {
@@ -94,11 +118,15 @@ impl Attempt {
         let snapshot = engine.store().snapshot();
         let batch = engine.store().batch(snapshot.clone());
         let retry = match (retry, transactions) {
-            (Some(retry), Some(collection)) => {
-                let key = RecordKey::from(retry.record_key());
-                let stored = snapshot.get(&collection, &key)?;
-                let history = retry.history(stored.as_ref())?;
-                Some(OpenHistory { collection, key, stored, history, recorded: false, written: Vec::new() })
+            (Some(retryable), Some(collection)) => {
+                let mut open = OpenHistory {
+                    collection,
+                    retryable: *retryable,
+                    pages: BTreeMap::new(),
+                    written: Vec::new(),
+                };
+                open.page(&snapshot, 0)?;
+                Some(open)
             }
             _ => None,
         };
@@ -106,20 +134,33 @@ impl Attempt {
     }
 
     /// What the statement came to when it was executed before.
-    pub(crate) fn executed(&self, statement: i32) -> Option<&Recorded> {
-        self.retry.as_ref().and_then(|retry| retry.history.find(statement))
+    pub(crate) fn executed(&mut self, statement: i32) -> Result<Option<&Recorded>, Failure> {
+        match &mut self.retry {
+            Some(retry) => Ok(retry.page(&self.snapshot, page_of(statement))?.history.find(statement)),
+            None => Ok(None),
+        }
     }
 
     /// Notes an executed statement, to be stored with the commit. Does nothing for plain writes.
-    pub(crate) fn record(&mut self, statement: i32, recorded: impl FnOnce() -> Recorded) {
+    pub(crate) fn record(
+        &mut self,
+        statement: i32,
+        recorded: impl FnOnce() -> Recorded,
+    ) -> Result<(), Failure> {
         if let Some(retry) = &mut self.retry {
             let recorded = recorded();
             if recorded.wrote {
                 retry.written.push(statement);
             }
-            retry.history.record(statement, recorded);
-            retry.recorded = true;
+            let page = retry.page(&self.snapshot, page_of(statement))?;
+            page.history.record(statement, recorded);
+            page.changed = true;
+            // The first statement of a transaction number makes it the session's newest, whichever page it is on.
+            let number = retry.retryable.txn_number;
+            let first = retry.page(&self.snapshot, 0)?;
+            first.changed |= first.stored.as_ref().and_then(|doc| doc.get_i64("txnNum").ok()) != Some(number);
         }
+        Ok(())
     }
 
     pub(crate) fn insert(&mut self, collection: &Arc<Collection>, doc: &RawDocument) -> Result<(), Failure> {
@@ -154,19 +195,22 @@ impl Attempt {
     /// Commits what was prepared; `None` where there was nothing to commit.
     pub(crate) fn commit(mut self) -> Result<Option<OpTime>, Failure> {
         let mut meta = CommitMeta::default();
-        if let Some(retry) = self.retry.filter(|retry| retry.recorded) {
-            let doc = retry.history.to_doc(runtime::clock::now_millis());
-            match &retry.stored {
-                Some(stored) => self.batch.update(&retry.collection, &retry.key, stored, &doc)?,
-                None => match self.batch.insert(&retry.collection, &doc) {
-                    // Made by another statement of the session since the snapshot.
-                    Err(storage::Error::DuplicateKey(_)) => return Err(Failure::Conflict),
-                    other => drop(other?),
-                },
+        if let Some(retry) = self.retry.filter(|retry| retry.pages.values().any(|page| page.changed)) {
+            let now = runtime::clock::now_millis();
+            for page in retry.pages.values().filter(|page| page.changed) {
+                let doc = page.history.to_doc(now);
+                match &page.stored {
+                    Some(stored) => self.batch.update(&retry.collection, &page.key, stored, &doc)?,
+                    None => match self.batch.insert(&retry.collection, &doc) {
+                        // Made by another statement of the session since the snapshot.
+                        Err(storage::Error::DuplicateKey(_)) => return Err(Failure::Conflict),
+                        other => drop(other?),
+                    },
+                }
             }
             meta.session = Some(SessionMeta {
-                lsid: History::id(retry.history.session()),
-                txn_number: retry.history.txn_number(),
+                lsid: History::id(retry.retryable.session, 0),
+                txn_number: retry.retryable.txn_number,
                 stmt_ids: retry.written,
             });
         } else if !self.changes {
@@ -178,7 +222,7 @@ impl Attempt {
 
 /// The collection of histories, made when it is first needed.
 fn transactions(engine: &Engine) -> Result<Arc<Collection>, Fault> {
-    let ns = Namespace::new("config", "transactions")?;
+    let ns = Namespace::parse(HISTORIES)?;
     if let Some(collection) = engine.store().catalog().get(&ns) {
         return Ok(Arc::clone(collection));
     }

@@ -51,7 +51,7 @@ async fn delete_one(
     statement_id: i32,
 ) -> Result<(Deleted, Option<OpTime>), Failure> {
     let mut attempt = Attempt::begin(job.engine, job.retry.as_ref())?;
-    if let Some(recorded) = attempt.executed(statement_id) {
+    if let Some(recorded) = attempt.executed(statement_id)? {
         return Ok((Deleted { n: recorded.n, retried: true }, None));
     }
     let Some(collection) = job.collection() else { return Ok((Deleted::default(), None)) };
@@ -59,7 +59,7 @@ async fn delete_one(
         return Ok((Deleted::default(), None));
     };
     attempt.delete(&collection, &hit.key, &hit.doc)?;
-    attempt.record(statement_id, Recorded::one);
+    attempt.record(statement_id, Recorded::one)?;
     let at = attempt.commit()?;
     Ok((Deleted { n: 1, retried: false }, at))
 }

@@ -57,7 +57,7 @@ async fn run(
         false => job.collection(),
     };
     let mut attempt = Attempt::begin(job.engine, job.retry.as_ref())?;
-    if let Some(recorded) = attempt.executed(request.statement_id) {
+    if let Some(recorded) = attempt.executed(request.statement_id)? {
         let mut reply = recorded.reply.clone().unwrap_or_default();
         reply.append(cstr!("retriedStmtId"), request.statement_id);
         return Ok((reply, None));
@@ -94,7 +94,7 @@ async fn run(
         reply: Some(answer.clone()),
         wrote,
         ..Recorded::one()
-    });
+    })?;
     let at = attempt.commit()?;
     Ok((answer, at))
 }

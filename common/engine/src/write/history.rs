@@ -1,15 +1,20 @@
 //! What the statements of a session's newest transaction number came to, so that a repeated one is answered, not executed.
 //!
-//! One document of `config.transactions` per session, written in the same commit as the write itself: either both are there
-//! after a crash, or neither. Two executions of one statement at the same time collide on that document, and the loser finds
-//! the outcome of the winner when it tries again. Shape (`v: 1`):
-//! `{_id: {id: UUID}, v: 1, txnNum, lastWriteDate, stmts: [{s, e, n?, m?, u?, r?}]}`: statements `s..=e` came to the same:
-//! `n` matched, `m` modified, `u` the upserted `_id` in an array of one, `r` the whole reply (findAndModify).
+//! Documents of `config.transactions`, written in the same commit as the write itself: either both are there after a crash, or
+//! neither. Two executions of one statement at the same time collide on their document, and the loser finds the outcome of the
+//! winner when it tries again. A session has a document for each [`PAGE_STATEMENTS`] statements, so that a commit writes little
+//! however many statements the transaction number has. Shape (`v: 1`):
+//! `{_id: {id: UUID, page?: int}, v: 1, txnNum, lastWriteDate, stmts: [{b, n?, m?, u?, r?}]}`: the statements whose bits are set in
+//! `b` came to the same: `n` matched, `m` modified, `u` the upserted `_id` in an array of one, `r` the whole reply (findAndModify).
+//! The page of the first statements has no `page` and says which transaction number is the session's newest; other pages with
+//! another number are leftovers and mean nothing.
 
 use bson::{RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use types::{Code, Fault, SessionId, TxnNumber};
 use value::SharedDoc;
 
+/// Where histories are kept.
+pub(crate) const HISTORIES: &str = "config.transactions";
 /// The version of the stored shape.
 const VERSION: i32 = 1;
 
@@ -32,34 +37,78 @@ impl Recorded {
     }
 }
 
+/// Statements in one document.
+const PAGE_STATEMENTS: i32 = 512;
+const PAGE_BYTES: usize = PAGE_STATEMENTS as usize / 8;
+
+/// Statements of one page, as bits.
 #[derive(Debug, Clone, PartialEq)]
-struct Range {
-    first: i32,
-    last: i32,
-    recorded: Recorded,
+struct Statements([u8; PAGE_BYTES]);
+
+impl Statements {
+    fn none() -> Statements {
+        Statements([0; PAGE_BYTES])
+    }
+
+    fn place(statement: i32) -> (usize, u8) {
+        let offset = statement.rem_euclid(PAGE_STATEMENTS) as usize;
+        (offset / 8, 1 << (offset % 8))
+    }
+
+    fn add(&mut self, statement: i32) {
+        let (byte, bit) = Statements::place(statement);
+        if let Some(byte) = self.0.get_mut(byte) {
+            *byte |= bit;
+        }
+    }
+
+    fn has(&self, statement: i32) -> bool {
+        let (byte, bit) = Statements::place(statement);
+        self.0.get(byte).is_some_and(|byte| byte & bit != 0)
+    }
+
+    /// Without the zeros at the end.
+    fn to_bson(&self) -> bson::Binary {
+        let length = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let bytes = self.0.get(..length).unwrap_or_default().to_vec();
+        bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Statements> {
+        let mut statements = Statements::none();
+        statements.0.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(statements)
+    }
 }
 
-/// The history of one session's newest transaction number.
+/// One page of the history of a session's newest transaction number.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct History {
     session: SessionId,
+    page: i32,
     txn_number: TxnNumber,
-    ranges: Vec<Range>,
+    outcomes: Vec<(Recorded, Statements)>,
+}
+
+/// The page that a statement is on.
+pub(crate) fn page_of(statement: i32) -> i32 {
+    statement.div_euclid(PAGE_STATEMENTS)
 }
 
 impl History {
-    /// The history that a statement of `txn_number` goes by: the stored one if it has that number, an empty one if it is older.
+    /// The page that statements of `txn_number` go by: the stored one if it has that number, an empty one if it is older.
     ///
     /// # Errors
     /// `TransactionTooOld` (225) where the session has gone on to a later number.
     pub(crate) fn open(
         session: SessionId,
+        page: i32,
         txn_number: TxnNumber,
         stored: Option<&RawDocument>,
     ) -> Result<History, Fault> {
-        let fresh = || History { session, txn_number, ranges: Vec::new() };
+        let fresh = || History { session, page, txn_number, outcomes: Vec::new() };
         let Some(stored) = stored else { return Ok(fresh()) };
-        let history = History::read(session, stored)?;
+        let history = History::read(session, page, stored)?;
         match history.txn_number.cmp(&txn_number) {
             std::cmp::Ordering::Equal => Ok(history),
             std::cmp::Ordering::Less => Ok(fresh()),
@@ -74,75 +123,68 @@ impl History {
         }
     }
 
-    pub(crate) fn session(&self) -> SessionId {
-        self.session
-    }
-
-    pub(crate) fn txn_number(&self) -> TxnNumber {
-        self.txn_number
-    }
-
     /// What the statement came to, if it was executed.
     pub(crate) fn find(&self, statement: i32) -> Option<&Recorded> {
-        self.ranges
-            .iter()
-            .find(|range| (range.first..=range.last).contains(&statement))
-            .map(|range| &range.recorded)
+        self.outcomes.iter().find(|(_, statements)| statements.has(statement)).map(|(recorded, _)| recorded)
     }
 
-    /// Adds an executed statement.
+    /// Adds an executed statement of this page.
     pub(crate) fn record(&mut self, statement: i32, recorded: Recorded) {
         let recorded = Recorded { wrote: false, ..recorded };
-        if let Some(last) = self.ranges.last_mut()
-            && last.last.checked_add(1) == Some(statement)
-            && last.recorded == recorded
-        {
-            last.last = statement;
-            return;
+        let place = match self.outcomes.iter().position(|(same, _)| *same == recorded) {
+            Some(place) => place,
+            None => {
+                self.outcomes.push((recorded, Statements::none()));
+                self.outcomes.len() - 1
+            }
+        };
+        if let Some((_, statements)) = self.outcomes.get_mut(place) {
+            statements.add(statement);
         }
-        self.ranges.push(Range { first: statement, last: statement, recorded });
     }
 
-    /// The `_id` of the session's document.
-    pub(crate) fn id(session: SessionId) -> RawDocumentBuf {
+    /// The `_id` of a page.
+    pub(crate) fn id(session: SessionId, page: i32) -> RawDocumentBuf {
         let mut id = RawDocumentBuf::new();
         id.append(cstr!("id"), session.0.to_bson());
+        if page != 0 {
+            id.append(cstr!("page"), page);
+        }
         id
     }
 
     /// The document that is stored.
     pub(crate) fn to_doc(&self, now_millis: i64) -> RawDocumentBuf {
-        let mut statements = RawArrayBuf::new();
-        for Range { first, last, recorded } in &self.ranges {
-            let mut range = RawDocumentBuf::new();
-            range.append(cstr!("s"), *first);
-            range.append(cstr!("e"), *last);
+        let mut outcomes = RawArrayBuf::new();
+        for (recorded, statements) in &self.outcomes {
+            let mut outcome = RawDocumentBuf::new();
+            outcome.append(cstr!("b"), statements.to_bson());
             if recorded.n != 0 {
-                range.append(cstr!("n"), recorded.n as i64);
+                outcome.append(cstr!("n"), recorded.n as i64);
             }
             if recorded.n_modified != 0 {
-                range.append(cstr!("m"), recorded.n_modified as i64);
+                outcome.append(cstr!("m"), recorded.n_modified as i64);
             }
             if let Some(id) = &recorded.upserted {
                 let mut one = RawArrayBuf::new();
                 one.push(id.clone());
-                range.append(cstr!("u"), one);
+                outcome.append(cstr!("u"), one);
             }
             if let Some(reply) = &recorded.reply {
-                range.append(cstr!("r"), reply.clone());
+                outcome.append(cstr!("r"), reply.clone());
             }
-            statements.push(range);
+            outcomes.push(outcome);
         }
         let mut doc = RawDocumentBuf::new();
-        doc.append(cstr!("_id"), History::id(self.session));
+        doc.append(cstr!("_id"), History::id(self.session, self.page));
         doc.append(cstr!("v"), VERSION);
         doc.append(cstr!("txnNum"), self.txn_number);
         doc.append(cstr!("lastWriteDate"), bson::DateTime::from_millis(now_millis));
-        doc.append(cstr!("stmts"), statements);
+        doc.append(cstr!("stmts"), outcomes);
         doc
     }
 
-    fn read(session: SessionId, stored: &RawDocument) -> Result<History, Fault> {
+    fn read(session: SessionId, page: i32, stored: &RawDocument) -> Result<History, Fault> {
         let broken = |error: bson::error::Error| {
             Fault::internal(format!("config.transactions of session {} does not read: {error}", session.0))
         };
@@ -153,32 +195,33 @@ impl History {
             )));
         }
         let txn_number = stored.get_i64("txnNum").map_err(broken)?;
-        let mut ranges = Vec::new();
-        for range in stored.get_array("stmts").map_err(broken)? {
-            let RawBsonRef::Document(range) = range.map_err(broken)? else {
-                return Err(Fault::internal("config.transactions has a statement that is no document"));
+        let mut outcomes = Vec::new();
+        for outcome in stored.get_array("stmts").map_err(broken)? {
+            let RawBsonRef::Document(outcome) = outcome.map_err(broken)? else {
+                return Err(Fault::internal("config.transactions has an outcome that is no document"));
             };
             let count = |name: &str| -> Result<u64, Fault> {
-                match range.get(name).map_err(broken)? {
+                match outcome.get(name).map_err(broken)? {
                     Some(RawBsonRef::Int64(count)) => Ok(count.unsigned_abs()),
                     _ => Ok(0),
                 }
             };
-            let upserted = match range.get("u").map_err(broken)? {
+            let upserted = match outcome.get("u").map_err(broken)? {
                 Some(RawBsonRef::Array(one)) => one.get(0).map_err(broken)?.map(RawBson::from),
                 _ => None,
             };
-            let reply = match range.get("r").map_err(broken)? {
+            let reply = match outcome.get("r").map_err(broken)? {
                 Some(RawBsonRef::Document(reply)) => Some(reply.to_owned()),
                 _ => None,
             };
-            ranges.push(Range {
-                first: range.get_i32("s").map_err(broken)?,
-                last: range.get_i32("e").map_err(broken)?,
-                recorded: Recorded { n: count("n")?, n_modified: count("m")?, upserted, reply, wrote: false },
-            });
+            let bits = outcome.get_binary("b").map_err(broken)?;
+            let statements = Statements::from_bytes(bits.bytes)
+                .ok_or_else(|| Fault::internal("config.transactions has a page that is too long"))?;
+            let recorded =
+                Recorded { n: count("n")?, n_modified: count("m")?, upserted, reply, wrote: false };
+            outcomes.push((recorded, statements));
         }
-        Ok(History { session, txn_number, ranges })
+        Ok(History { session, page, txn_number, outcomes })
     }
 }
 
@@ -196,17 +239,17 @@ impl Retryable {
         Some(Retryable { session: envelope.session?, txn_number: envelope.txn_number? })
     }
 
-    /// The record key of the session's document.
-    pub(crate) fn record_key(&self) -> Vec<u8> {
-        let id = History::id(self.session);
+    /// The record key of a page.
+    pub(crate) fn record_key(&self, page: i32) -> Vec<u8> {
+        let id = History::id(self.session, page);
         let mut key = Vec::with_capacity(32);
         value::key::encode(&mut key, RawBsonRef::Document(&id), false);
         key
     }
 
-    /// The history as it is stored.
-    pub(crate) fn history(&self, stored: Option<&SharedDoc>) -> Result<History, Fault> {
-        History::open(self.session, self.txn_number, stored.map(|doc| &**doc))
+    /// A page as it is stored.
+    pub(crate) fn history(&self, page: i32, stored: Option<&SharedDoc>) -> Result<History, Fault> {
+        History::open(self.session, page, self.txn_number, stored.map(|doc| &**doc))
     }
 }
 
@@ -216,33 +259,42 @@ mod tests {
     use types::Uuid;
 
     #[test]
-    fn a_history_reads_back_and_merges_equal_neighbours() {
+    fn a_page_reads_back_and_stays_small() {
         let session = SessionId(Uuid([7; 16]));
-        let mut history = History::open(session, 3, None).unwrap();
+        let mut history = History::open(session, 1, 3, None).unwrap();
         let plain = Recorded { n: 1, ..Recorded::default() };
         let upsert = Recorded { n: 1, upserted: Some(RawBson::Int32(5)), ..Recorded::default() };
         let mut reply = RawDocumentBuf::new();
         reply.append(cstr!("value"), 1);
         let image = Recorded { reply: Some(reply), ..Recorded::default() };
-        for statement in 0..1000 {
+        // Every other statement, as where two shards share a batch.
+        for statement in (512..1000).step_by(2) {
             history.record(statement, plain.clone());
         }
-        history.record(1000, upsert.clone());
-        history.record(1002, image.clone());
-        assert_eq!(history.ranges.len(), 3);
+        history.record(1001, upsert.clone());
+        history.record(1003, image.clone());
         let stored = history.to_doc(0);
-        assert_eq!(History::open(session, 3, Some(&stored)), Ok(history.clone()));
+        assert!(stored.as_bytes().len() < 600, "{}", stored.as_bytes().len());
+        assert_eq!(History::open(session, 1, 3, Some(&stored)), Ok(history.clone()));
         for (statement, expected) in [
-            (0, Some(&plain)),
-            (999, Some(&plain)),
-            (1000, Some(&upsert)),
-            (1001, None),
-            (1002, Some(&image)),
+            (512, Some(&plain)),
+            (513, None),
+            (998, Some(&plain)),
+            (1001, Some(&upsert)),
+            (1002, None),
+            (1003, Some(&image)),
         ] {
             assert_eq!(history.find(statement), expected, "{statement}");
         }
-        let next = History::open(session, 4, Some(&stored)).unwrap();
-        assert!(next.ranges.is_empty());
-        assert_eq!(History::open(session, 2, Some(&stored)).unwrap_err().code, Code::TransactionTooOld);
+        let next = History::open(session, 1, 4, Some(&stored)).unwrap();
+        assert!(next.outcomes.is_empty());
+        assert_eq!(History::open(session, 1, 2, Some(&stored)).unwrap_err().code, Code::TransactionTooOld);
+    }
+
+    #[test]
+    fn statements_have_their_pages() {
+        for (statement, page) in [(0, 0), (511, 0), (512, 1), (99_999, 195)] {
+            assert_eq!(page_of(statement), page, "{statement}");
+        }
     }
 }

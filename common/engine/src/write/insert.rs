@@ -107,14 +107,14 @@ fn attempt(
     let mut part = WriteOutcome::default();
     for (index, document) in group {
         let statement = statements.of(*index);
-        if attempt.executed(statement).is_some() {
+        if attempt.executed(statement)?.is_some() {
             part.n += 1;
             part.retried_statements.push(statement);
             continue;
         }
         match attempt.insert(&collection, document) {
             Ok(()) => {
-                attempt.record(statement, Recorded::one);
+                attempt.record(statement, Recorded::one)?;
                 part.n += 1;
             }
             Err(Failure::Conflict) => return Err(Failure::Conflict),

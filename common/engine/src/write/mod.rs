@@ -2,6 +2,7 @@
 
 mod attempt;
 mod delete;
+mod expiry;
 mod find_and_modify;
 mod history;
 mod insert;
@@ -14,6 +15,7 @@ mod update;
 
 pub(crate) use attempt::create_quietly;
 pub(crate) use delete::delete_statement;
+pub use expiry::forget_old_statements;
 pub(crate) use find_and_modify::find_and_modify;
 pub(crate) use insert::insert_documents;
 pub(crate) use job::{Job, concerns_command, wait};

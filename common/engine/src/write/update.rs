@@ -138,7 +138,7 @@ async fn update_one(
         false => job.collection(),
     };
     let mut attempt = Attempt::begin(job.engine, job.retry.as_ref())?;
-    if let Some(recorded) = attempt.executed(statement_id) {
+    if let Some(recorded) = attempt.executed(statement_id)? {
         return Ok((Updated::from(recorded), None));
     }
     let Some(collection) = collection else { return Ok((Updated::default(), None)) };
@@ -163,7 +163,7 @@ async fn update_one(
         upserted: updated.upserted.clone(),
         reply: None,
         wrote: updated.n_modified > 0 || updated.upserted.is_some(),
-    });
+    })?;
     let at = attempt.commit()?;
     Ok((updated, at))
 }
