@@ -8,6 +8,7 @@ mod peer;
 mod pool;
 mod server;
 mod set;
+mod together;
 
 pub use address::SetAddress;
 pub use peer::{Answer, Peer};

@@ -71,9 +71,15 @@ impl Link {
         }
     }
 
-    /// Breaks the link: every caller gets `fault`, and so does everyone after.
+    /// Breaks the link: every caller gets `fault`, and so does everyone after. What broke it first stays the reason.
     pub(crate) fn fail(&self, fault: &Fault) {
-        let before = std::mem::replace(&mut *self.pending.lock(), Pending::Broken(fault.clone()));
+        let before = {
+            let mut pending = self.pending.lock();
+            match *pending {
+                Pending::Open(_) => std::mem::replace(&mut *pending, Pending::Broken(fault.clone())),
+                Pending::Broken(_) => return,
+            }
+        };
         if let Pending::Open(waiters) = before {
             for waiter in waiters.into_values() {
                 waiter.send(Err(fault.clone())).ok(); // the caller left in this very moment
@@ -81,8 +87,9 @@ impl Link {
         }
     }
 
-    /// Reads replies until the stream ends.
+    /// Reads replies until the stream ends, or until it is dropped because the process stops.
     pub(crate) async fn read(self: Arc<Link>, mut replies: tonic::Streaming<pb::Reply>) {
+        let _dropped = FailWhenDropped(&self);
         let fault = loop {
             match replies.message().await {
                 Ok(Some(reply)) => self.deliver(reply),
@@ -98,6 +105,15 @@ impl Link {
             Fault { code: Code::HostUnreachable, ..fault }
         };
         self.fail(&fault);
+    }
+}
+
+/// Leaves no caller waiting when nobody reads any more.
+struct FailWhenDropped<'a>(&'a Link);
+
+impl Drop for FailWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.fail(&Fault::new(Code::ShutdownInProgress, "this server is shutting down"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A server that we call: opens its stream when first needed and again after it broke.
 
 use crate::link::Link;
+use crate::together::Together;
 use crate::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
     OUTBOX_COUNT_MAX, STREAM_WINDOW_BYTES, convert,
@@ -37,7 +38,8 @@ pub struct Peer {
     link: Mutex<Option<Arc<Link>>>,
     /// Held while a stream is being opened, so that callers share one attempt.
     opening: tokio::sync::Mutex<()>,
-    tasks: Tasks,
+    /// Where the channel and the readers of its streams run.
+    together: Together,
 }
 
 impl Peer {
@@ -46,6 +48,7 @@ impl Peer {
     /// # Errors
     /// `FailedToParse` (9) where `host` is not a host and port.
     pub fn new(host: &str, tasks: &Tasks) -> Result<Peer, Fault> {
+        let together = Together::new("peer", tasks);
         let endpoint = Endpoint::from_shared(format!("http://{host}"))
             .map_err(|error| Fault::new(Code::FailedToParse, format!("'{host}' is not host:port: {error}")))?
             .tcp_nodelay(true)
@@ -54,13 +57,14 @@ impl Peer {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
             .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(true)
+            .executor(together.clone());
         Ok(Peer {
             host: Arc::from(host),
             channel: endpoint.connect_lazy(),
             link: Mutex::new(None),
             opening: tokio::sync::Mutex::new(()),
-            tasks: tasks.clone(),
+            together,
         })
     }
 
@@ -146,14 +150,7 @@ impl Peer {
             }
         };
         let link = Arc::new(Link::new(self.host.clone(), outbox));
-        let reader = link.clone();
-        let stop = self.tasks.token();
-        self.tasks.spawn("peer-replies", async move {
-            tokio::select! {
-                () = reader.clone().read(replies) => {}
-                () = stop.cancelled() => reader.fail(&Fault::new(Code::ShutdownInProgress, "this server is shutting down")),
-            }
-        });
+        self.together.add(link.clone().read(replies));
         *self.link.lock() = Some(link.clone());
         Ok(link)
     }

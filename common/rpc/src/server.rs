@@ -1,10 +1,14 @@
 //! The answering side: reads operations off a peer's stream, runs each in a task of its own, sends replies as they get ready.
+//! Everything else of a connection shares one task (see [`crate::together`]).
 
+use crate::together::Together;
 use crate::{
     CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES_MAX, OUTBOX_COUNT_MAX,
     STREAM_COUNT_MAX, STREAM_OPERATION_COUNT_MAX, STREAM_WINDOW_BYTES, convert,
 };
 use command::{BoxFuture, Reply, Request, Routing};
+use futures::StreamExt;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use parking_lot::Mutex;
 use proto::cluster as pb;
@@ -18,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
+use tower::Service as _;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use types::{Fault, Timestamp};
@@ -58,18 +63,56 @@ where
     let service = ClusterServer::new(Service { operations, tasks: tasks.clone() })
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let routes = more.unwrap_or_default().add_service(service);
-    let token = tasks.token();
-    let server = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
+    let routes = more.unwrap_or_default().add_service(service).prepare();
+    let (owner, stop) = (tasks.clone(), tasks.token());
+    tasks.spawn("grpc", async move {
+        let mut incoming = std::pin::pin!(incoming);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = incoming.next() => accepted,
+            };
+            match accepted {
+                Some(Ok(stream)) => serve_connection(stream, &routes, &owner),
+                Some(Err(error)) => tracing::debug!(%error, "connection of a peer lost"),
+                None => return,
+            }
+        }
+    });
+}
+
+/// Serves one connection until the peer leaves or the tasks stop.
+fn serve_connection<C>(stream: C, routes: &Routes, tasks: &Tasks)
+where
+    C: tokio::io::AsyncRead
+        + tokio::io::AsyncWrite
+        + tonic::transport::server::Connected
+        + Unpin
+        + Send
+        + 'static,
+    C::ConnectInfo: Clone + Send + Sync + 'static,
+{
+    let together = Together::new("peer-connection", tasks);
+    let (info, routes, own) = (stream.connect_info(), routes.clone(), together.clone());
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request = request.map(tonic::body::Body::new);
+        request.extensions_mut().insert(info.clone());
+        request.extensions_mut().insert(own.clone());
+        routes.clone().call(request)
+    });
+    let connection = hyper::server::conn::http2::Builder::new(together.clone())
+        .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAM_COUNT_MAX)
-        .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .add_routes(routes);
-    tasks.spawn_fallible("grpc", runtime::OnError::StopProcess, async move {
-        server.serve_with_incoming_shutdown(incoming, async move { token.cancelled().await }).await
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    together.add(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(?error, "connection of a peer ended");
+        }
     });
 }
 
@@ -93,17 +136,25 @@ impl<O: Operations> Cluster for Service<O> {
             running: Mutex::default(),
             remote: request.remote_addr(),
         });
+        let together = request.extensions().get::<Together>().cloned();
+        let together = together.ok_or_else(|| tonic::Status::internal("connection without a task"))?;
+        let killed = KillWhenDropped(session.clone());
         let tasks = self.tasks.clone();
-        let stop = self.tasks.token();
         let requests = request.into_inner();
-        self.tasks.spawn("peer-requests", async move {
-            tokio::select! {
-                () = session.clone().read(requests, tasks) => {}
-                () = stop.cancelled() => {}
-            }
-            session.kill_all();
+        together.add(async move {
+            session.read(requests, tasks).await;
+            drop(killed);
         });
         Ok(tonic::Response::new(ReceiverStream::new(replies)))
+    }
+}
+
+/// Stops what runs for a peer that is gone.
+struct KillWhenDropped<O: Operations>(Arc<Session<O>>);
+
+impl<O: Operations> Drop for KillWhenDropped<O> {
+    fn drop(&mut self) {
+        self.0.kill_all();
     }
 }
 

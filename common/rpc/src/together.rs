@@ -1,0 +1,173 @@
+//! All futures of one connection in one task: HTTP/2 itself, the streams on it, and who reads them. They wake each other many times
+//! for one operation; in tasks of their own each wake may cost a hand-over to another thread, here it is a flag.
+//! Nothing that blocks or computes for long may run in here: the connection would stand still.
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::task::{AtomicWaker, Wake};
+use runtime::Tasks;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::mpsc;
+
+/// Times that the futures are polled again because they woke each other, before other tasks have their turn.
+const ROUNDS_MAX: u32 = 32;
+
+/// Puts futures into one task, which ends with the last handle and the last future. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Together {
+    futures: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+}
+
+impl Together {
+    /// A task of its own, without futures yet. When the tasks are to stop, its futures are dropped.
+    pub(crate) fn new(name: &'static str, tasks: &Tasks) -> Together {
+        let (futures, added) = mpsc::unbounded_channel();
+        let (signal, stop) = (Arc::new(Signal::default()), tasks.token());
+        let waker = Waker::from(signal.clone());
+        let group = Group { added: Some(added), running: FuturesUnordered::new(), signal, waker };
+        tasks.spawn(name, async move {
+            tokio::select! {
+                biased;
+                () = group => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        Together { futures }
+    }
+
+    /// Adds a future; it is dropped at once where the task has ended.
+    pub(crate) fn add(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.futures.send(Box::pin(future)).ok(); // ended: the process stops
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Together {
+    fn execute(&self, future: F) {
+        self.add(future);
+    }
+}
+
+const IDLE: u8 = 0;
+const POLLING: u8 = 1;
+const WOKEN: u8 = 2;
+
+/// Wakes the task, unless it is polling just now: then it only has to look once more.
+#[derive(Debug, Default)]
+struct Signal {
+    state: AtomicU8,
+    task: AtomicWaker,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(WOKEN, Ordering::AcqRel) == IDLE {
+            self.task.wake();
+        }
+    }
+}
+
+struct Group {
+    /// `None` once all handles are gone.
+    added: Option<mpsc::UnboundedReceiver<BoxFuture<'static, ()>>>,
+    running: FuturesUnordered<BoxFuture<'static, ()>>,
+    signal: Arc<Signal>,
+    /// Of `signal`.
+    waker: Waker,
+}
+
+impl Group {
+    /// Takes new futures in and polls those that were woken; whether all is over.
+    fn round(&mut self) -> bool {
+        let mut context = Context::from_waker(&self.waker);
+        while let Some(added) = &mut self.added {
+            match added.poll_recv(&mut context) {
+                Poll::Ready(Some(future)) => self.running.push(future),
+                Poll::Ready(None) => self.added = None,
+                Poll::Pending => break,
+            }
+        }
+        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(&mut context) {}
+        self.added.is_none() && self.running.is_empty()
+    }
+}
+
+impl Future for Group {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let signal = self.signal.clone();
+        signal.task.register(context.waker());
+        for _ in 0..ROUNDS_MAX {
+            signal.state.store(POLLING, Ordering::Release);
+            if self.round() {
+                return Poll::Ready(());
+            }
+            let idle = signal.state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+            if idle.is_ok() {
+                return Poll::Pending;
+            }
+            if !tokio::task::coop::has_budget_remaining() {
+                break;
+            }
+        }
+        // Still woken: the state says so, hence nobody else will wake the task.
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    /// Futures that talk to each other and to the outside in both directions, added at different times.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+    async fn no_wake_is_lost() {
+        const MESSAGES: u32 = 2_000;
+        let tasks = Tasks::new();
+        let together = Together::new("test", &tasks);
+        let heard = Arc::new(AtomicU32::new(0));
+        let mut ends = Vec::new();
+        for _ in 0..8 {
+            let (ask, mut asked) = mpsc::channel::<u32>(4);
+            let (pass, mut passed) = mpsc::channel::<u32>(1);
+            let (answer, mut answers) = mpsc::channel::<u32>(4);
+            let counted = heard.clone();
+            let inner = together.clone();
+            together.add(async move {
+                // A future that a future added.
+                inner.add(async move {
+                    while let Some(number) = passed.recv().await {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        answer.send(number).await.unwrap();
+                    }
+                });
+                while let Some(number) = asked.recv().await {
+                    pass.send(number).await.unwrap();
+                }
+            });
+            ends.push(tokio::task::spawn_blocking(move || {
+                for number in 0..MESSAGES {
+                    ask.blocking_send(number).unwrap();
+                    assert_eq!(answers.blocking_recv(), Some(number));
+                }
+            }));
+        }
+        drop(together);
+        for end in ends {
+            tokio::time::timeout(Duration::from_secs(60), end).await.unwrap().unwrap();
+        }
+        assert_eq!(heard.load(Ordering::Relaxed), 8 * MESSAGES);
+        // The last handle and the last future are gone, so the task is.
+        assert!(tasks.stop(Duration::from_secs(10)).await);
+    }
+}
