@@ -198,6 +198,7 @@ impl Host for Node {
     }
 
     fn server_status(&self, status: &mut Document) {
+        frontend::commands::server_status::add_cursors(status, &self.cursors);
         status.insert(
             "sharding",
             doc! { "configsvrConnectionString": self.shards.config().address.to_string() },

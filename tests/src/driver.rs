@@ -134,7 +134,9 @@ impl Connection {
     /// The next whole message, or `None` when the server closed the connection.
     pub fn receive_frame(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            if let Split::Frame(frame) = split(&mut self.buffer, MESSAGE_BYTES_MAX).map_err(io::Error::other)? {
+            if let Split::Frame(frame) =
+                split(&mut self.buffer, MESSAGE_BYTES_MAX).map_err(io::Error::other)?
+            {
                 return Ok(Some(frame));
             }
             if !self.read_some()? {
@@ -166,7 +168,9 @@ impl Connection {
                 self.buffer.extend_from_slice(&chunk[..count]);
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) =>
+            {
                 Ok(false)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.read_some(),

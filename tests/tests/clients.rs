@@ -54,7 +54,16 @@ fn mongosh_uses_the_cluster() {
     status.args(["--quiet", "--norc", &cluster.uri(), "--eval", "sh.status()"]).env("HOME", cluster.dir());
     let done = output(&mut status);
     let said = text(&done);
-    for part in ["shardingVersion", "shards", "shard1/", "shard2/", "active mongoses", "databases", "geo.by_country", "chunks"] {
+    for part in [
+        "shardingVersion",
+        "shards",
+        "shard1/",
+        "shard2/",
+        "active mongoses",
+        "databases",
+        "geo.by_country",
+        "chunks",
+    ] {
         assert!(said.contains(part), "sh.status() does not show {part}:\n{said}");
     }
 }

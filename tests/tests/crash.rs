@@ -63,12 +63,23 @@ fn check(cluster: &Cluster, collection: &str, key: Document, concern: &[&str], p
         lost.len(),
         twice.len()
     ));
-    assert!(lost.is_empty(), "{ns}: {} acknowledged documents are lost: {:?}", lost.len(), &lost[..lost.len().min(5)]);
-    assert!(twice.is_empty(), "{ns}: {} documents are there twice: {:?}", twice.len(), &twice[..twice.len().min(5)]);
+    assert!(
+        lost.is_empty(),
+        "{ns}: {} acknowledged documents are lost: {:?}",
+        lost.len(),
+        &lost[..lost.len().min(5)]
+    );
+    assert!(
+        twice.is_empty(),
+        "{ns}: {} documents are there twice: {:?}",
+        twice.len(),
+        &twice[..twice.len().min(5)]
+    );
     let count = cluster.connect().run("crash", doc! { "count": collection });
     assert_eq!(tests::driver::number(&count, "n"), stored.len() as f64, "{ns}: count disagrees with find");
     // No index disagrees with its collection, and the cluster takes writes.
-    let more = doc! { "insert": collection, "documents": [{ "_id": "afterwards", "country": "XX", "name": "x" }] };
+    let more =
+        doc! { "insert": collection, "documents": [{ "_id": "afterwards", "country": "XX", "name": "x" }] };
     assert_eq!(cluster.connect().run("crash", more).get_i32("n").unwrap(), 1);
 }
 
@@ -88,8 +99,14 @@ fn what_is_in_the_catalogue_survives_too() {
     let cluster = Cluster::start(2);
     let mut peer = cluster.connect();
     peer.run("admin", doc! { "shardCollection": "kept.a", "key": { "_id": "hashed" } });
-    peer.run("admin", doc! { "shardCollection": "kept.b", "key": { "country": 1, "name": 1 }, "unique": true });
-    peer.run("kept", doc! { "createIndexes": "a", "indexes": [{ "key": { "admin1": 1 }, "name": "by_admin1" }] });
+    peer.run(
+        "admin",
+        doc! { "shardCollection": "kept.b", "key": { "country": 1, "name": 1 }, "unique": true },
+    );
+    peer.run(
+        "kept",
+        doc! { "createIndexes": "a", "indexes": [{ "key": { "admin1": 1 }, "name": "by_admin1" }] },
+    );
     peer.run("kept", doc! { "insert": "plain", "documents": [{ "_id": 1 }] });
     peer.run("admin", doc! { "split": "kept.b", "middle": { "country": "M", "name": "M" } });
     let look = |cluster: &Cluster| {

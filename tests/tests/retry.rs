@@ -168,7 +168,8 @@ fn an_older_number_is_refused() {
     let cluster = Cluster::shared();
     let mut peer = cluster.connect();
     let session = session(7);
-    let insert = |id: i32, number: i64| with(doc! { "insert": "c", "documents": [{ "_id": id }] }, &session, number);
+    let insert =
+        |id: i32, number: i64| with(doc! { "insert": "c", "documents": [{ "_id": id }] }, &session, number);
     peer.run("retry_old", insert(1, 5));
     let error = match peer.command("retry_old", insert(2, 4)) {
         Err(error) => error.code,

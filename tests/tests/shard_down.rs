@@ -69,14 +69,13 @@ fn operations_that_need_a_dead_shard_fail_clearly_and_the_others_go_on() {
         going_on(peer, alive);
     }
     let begin = Instant::now();
-    let unordered = peer
-        .command(
-            "down",
-            doc! { "update": "sharded", "ordered": false, "updates": [
-                { "q": { "_id": alive }, "u": { "$inc": { "seen": 1 } } },
-                { "q": { "_id": dead }, "u": { "$inc": { "seen": 1 } } },
-            ] },
-        );
+    let unordered = peer.command(
+        "down",
+        doc! { "update": "sharded", "ordered": false, "updates": [
+            { "q": { "_id": alive }, "u": { "$inc": { "seen": 1 } } },
+            { "q": { "_id": dead }, "u": { "$inc": { "seen": 1 } } },
+        ] },
+    );
     assert!(begin.elapsed() < FAILURE_LIMIT);
     // MongoDB answers with write errors of the statements that failed; the others are done.
     match unordered {
@@ -118,7 +117,8 @@ fn failing(peer: &mut Connection, dead: i32) {
             Err(error) => error,
             // As MongoDB: a bulk write answers `ok: 1` with the error of the statement.
             Ok(reply) => {
-                let error = reply.get_array("writeErrors").unwrap_or_else(|_| panic!("{name}: {reply}"))[0].clone();
+                let error =
+                    reply.get_array("writeErrors").unwrap_or_else(|_| panic!("{name}: {reply}"))[0].clone();
                 let error = error.as_document().unwrap();
                 let labels = reply.get_array("errorLabels").into_iter().flatten();
                 Error {
@@ -156,7 +156,8 @@ fn going_on(peer: &mut Connection, id: i32) {
     let begin = Instant::now();
     let found = peer.all("down", doc! { "find": "sharded", "filter": { "_id": id } });
     assert_eq!(found.len(), 1);
-    let update = doc! { "update": "sharded", "updates": [{ "q": { "_id": id }, "u": { "$inc": { "n": 1 } } }] };
+    let update =
+        doc! { "update": "sharded", "updates": [{ "q": { "_id": id }, "u": { "$inc": { "n": 1 } } }] };
     assert_eq!(peer.run("down", update).get_i32("nModified").unwrap(), 1);
     peer.run("admin", doc! { "ping": 1 });
     assert_eq!(peer.run("admin", doc! { "listShards": 1 }).get_array("shards").unwrap().len(), 2);
@@ -174,7 +175,8 @@ fn cached_routes_outlive_the_config_server() {
     cluster.kill("config");
     for id in 0..50 {
         assert_eq!(peer.all("routes", doc! { "find": "c", "filter": { "_id": id } }).len(), 1);
-        let update = doc! { "update": "c", "updates": [{ "q": { "_id": id }, "u": { "$set": { "a": id } } }] };
+        let update =
+            doc! { "update": "c", "updates": [{ "q": { "_id": id }, "u": { "$set": { "a": id } } }] };
         assert_eq!(peer.run("routes", update).get_i32("n").unwrap(), 1);
     }
     let begin = Instant::now();

@@ -25,10 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["command", "query", "runtime", "session", "storage"]),
     ("frontend", &["command", "runtime", "session", "wire"]),
     // What configsvr and shardsvr share as members of a replica set.
-    (
-        "member",
-        &["command", "engine", "frontend", "repl", "rpc", "runtime", "session", "storage"],
-    ),
+    ("member", &["command", "engine", "frontend", "repl", "rpc", "runtime", "session", "storage"]),
     ("mongos", &["command", "frontend", "proto", "query", "rpc", "runtime", "session", "sharding"]),
     ("proto", &[]),
     ("query", &[]),
@@ -127,7 +124,8 @@ fn pure_crates_are_pure() {
             let is_test = file.file_stem().is_some_and(|stem| stem == "tests")
                 || file.components().any(|part| part.as_os_str() == "tests");
             for call in IMPURE_CALLS {
-                if !is_test && code.lines().any(|line| line.contains(call) && !line.trim().starts_with("//")) {
+                if !is_test && code.lines().any(|line| line.contains(call) && !line.trim().starts_with("//"))
+                {
                     wrong.push(format!("{} calls {call}", shown(&file)));
                 }
             }
@@ -213,9 +211,10 @@ fn tables_are_sorted_and_complete() {
             }
         }
         for file in sources(&root().join(folder)) {
-            let (Some(stem), true) =
-                (file.file_stem().and_then(|stem| stem.to_str()), file.parent() == Some(&root().join(folder)))
-            else {
+            let (Some(stem), true) = (
+                file.file_stem().and_then(|stem| stem.to_str()),
+                file.parent() == Some(&root().join(folder)),
+            ) else {
                 continue;
             };
             if stem != "mod" && stem != "tests" && !declared.iter().any(|name| name == stem) {

@@ -61,6 +61,7 @@ pub fn gossip(member: &Member) -> Option<Gossip> {
 
 /// Adds a member's sections to serverStatus.
 pub fn server_status(member: &Member, status: &mut Document) {
+    frontend::commands::server_status::add_cursors(status, member.engine.cursors());
     let stats = member.store.metrics();
     let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     status.insert(

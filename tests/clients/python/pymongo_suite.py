@@ -6,6 +6,7 @@ not listed in pymongo_known_failures.txt, or if a listed one passed; `--update` 
 """
 
 import argparse
+import fnmatch
 import json
 import os
 import socket
@@ -33,9 +34,9 @@ def fetch(cache: Path) -> Path:
     name = f"pymongo-{pymongo.version}"
     if not (cache / name / "test").is_dir():
         cache.mkdir(parents=True, exist_ok=True)
-        # Only PyMongo itself as source: what builds it may come as it is. It is built here to read its metadata, no more.
+        # Only PyMongo itself as source: what reads its metadata may come as it is.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--no-build-isolation", "--no-binary", "pymongo", "--dest", str(cache), f"pymongo=={pymongo.version}"]
+        command += ["--no-binary", "pymongo", "--dest", str(cache), f"pymongo=={pymongo.version}"]
         subprocess.run(command, check=True)
         with tarfile.open(cache / f"{name}.tar.gz") as archive:
             archive.extractall(cache, filter="data")
@@ -84,21 +85,29 @@ def run_file(tests: Path, file: str, port: int, report: Path) -> dict:
     return outcome
 
 
-def known_failures() -> set:
-    if not KNOWN.is_file():
-        return set()
-    lines = (line.split("  # ")[0].strip() for line in KNOWN.read_text().splitlines())
-    return {line for line in lines if line and not line.startswith("#")}
+def known_failures() -> tuple[set, list]:
+    """The tests that fail, and patterns of those whose outcome depends on the machine."""
+    lines = KNOWN.read_text().splitlines() if KNOWN.is_file() else []
+    lines = [line.split("  # ")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+    return {line for line in lines if not line.startswith("?")}, [line[1:].strip() for line in lines if line.startswith("?")]
+
+
+def is_local(name: str, patterns: list) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def reason(message: str) -> str:
+    """The begin of a failure, without the reply that follows it."""
+    first = message.splitlines()[0] if message else ""
+    return first.split(", full error")[0].removeprefix("pymongo.errors.OperationFailure: ")[:120]
 
 
 def write_known(outcomes: dict) -> None:
-    head = [
-        f"# Tests of PyMongo {pymongo.version} that fail against a router today, with the first line of the reason.",
-        "# `make pymongo-suite` fails for others, and for one of these that passes. Written by pymongo_suite.py --update.",
-    ]
-    failed = sorted((name, message) for name, (kind, message) in outcomes.items() if kind == "failed")
-    lines = [f"{name}  # {message.splitlines()[0][:140] if message else ''}".rstrip(" #") for name, message in failed]
-    KNOWN.write_text("\n".join(head + lines) + "\n")
+    kept = [line for line in KNOWN.read_text().splitlines() if line.startswith(("#", "?"))] if KNOWN.is_file() else []
+    _, local = known_failures()
+    failed = [(name, message) for name, (kind, message) in sorted(outcomes.items()) if kind == "failed"]
+    lines = [f"{name}  # {reason(message)}" for name, message in failed if not is_local(name, local)]
+    KNOWN.write_text("\n".join(kept + lines) + "\n")
 
 
 def main() -> int:
@@ -142,8 +151,8 @@ def main() -> int:
     (target / "pymongo-suite.json").write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
     if options.update:
         write_known(outcomes)
-    known = known_failures()
-    new = sorted(set(failed) - known)
+    known, local = known_failures()
+    new = sorted(name for name in set(failed) - known if not is_local(name, local))
     mended = sorted(name for name in known if outcomes.get(name, ("",))[0] == "passed")
     for name in new:
         print(f"fails, and is not known to: {name}\n    {failed[name]}")

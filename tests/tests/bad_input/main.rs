@@ -76,7 +76,9 @@ impl<'a> Target<'a> {
         let answer = peer.receive().map_err(|error| format!("no answer and no close: {error}"))?;
         match (row.expect, answer) {
             (Expect::Close, Answer::Closed) => Ok(()),
-            (Expect::Close, Answer::Document(reply)) => Err(format!("should close, answered {}", short(&reply))),
+            (Expect::Close, Answer::Document(reply)) => {
+                Err(format!("should close, answered {}", short(&reply)))
+            }
             (_, Answer::Closed) => Err("closed without an answer".to_owned()),
             (expected, Answer::Document(reply)) => {
                 let code = code_of(&reply);
@@ -121,8 +123,10 @@ impl<'a> Target<'a> {
         if !self.process.is_alive() {
             return Err("the process is gone".to_owned());
         }
-        let is_refusal =
-            matches!(row.expect, Expect::Close | Expect::Code(_) | Expect::CodeThenClose(_) | Expect::Silence);
+        let is_refusal = matches!(
+            row.expect,
+            Expect::Close | Expect::Code(_) | Expect::CodeThenClose(_) | Expect::Silence
+        );
         // The close may reach us before the counter rises; a cut message is a fault of the line, not counted.
         if is_refusal && !row.ends {
             wait::within(Duration::from_secs(5), &format!("the counter of row {}", row.name), || {

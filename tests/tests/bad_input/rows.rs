@@ -109,10 +109,18 @@ pub(crate) fn framing() -> Vec<Row> {
             msg(0, &[&ping_body, &sequence("a", &[&tiny]), &sequence("a", &[&tiny])]),
             Code(&[40431]),
         ),
-        row("26 sequence also in the body", msg(0, &[&ping_body, &sequence("ping", &[&tiny])]), Code(&[40433])),
+        row(
+            "26 sequence also in the body",
+            msg(0, &[&ping_body, &sequence("ping", &[&tiny])]),
+            Code(&[40433]),
+        ),
         row("27 sequence of 4 bytes", msg(0, &[&ping_body, &[1, 4, 0, 0, 0]]), CodeThenClose(17)),
         row("27 sequence of -1 bytes", msg(0, &[&ping_body, &sequence_of(-1, "a")]), CodeThenClose(17)),
-        row("27 sequence beyond the message", msg(0, &[&ping_body, &sequence_of(100, "a")]), CodeThenClose(17)),
+        row(
+            "27 sequence beyond the message",
+            msg(0, &[&ping_body, &sequence_of(100, "a")]),
+            CodeThenClose(17),
+        ),
     ]
 }
 
@@ -208,7 +216,11 @@ pub(crate) fn bson() -> Vec<Row> {
         row("41 string of length -1", text_of(-1, &[0]), INVALID_BSON),
         row("41 string past the end", text_of(1_000, b"abc\0"), INVALID_BSON),
         row("41 string without NUL", text_of(3, b"abc"), INVALID_BSON),
-        row("42 name without NUL", with_document(&[10, 0, 0, 0, 16, b'p', b'i', b'n', b'g', b'g']), INVALID_BSON),
+        row(
+            "42 name without NUL",
+            with_document(&[10, 0, 0, 0, 16, b'p', b'i', b'n', b'g', b'g']),
+            INVALID_BSON,
+        ),
         row("43 invalid UTF-8 stored", stored(&element(2, "text", &string(b"\xff\xfe a"))), Ok),
         row("44 depth 100", stored(&element(3, "a", &nested(99))), Ok),
         row("45 depth 181 stored", stored(&element(3, "a", &nested(180))), WriteError(&[15])),
@@ -224,9 +236,16 @@ pub(crate) fn bson() -> Vec<Row> {
         row("50 decimal junk", stored(&element(19, "n", &[0xff; 16])), Ok),
         row("51 date -2^63", stored(&element(9, "at", &i64::MIN.to_le_bytes())), Ok),
         row("51 date 2^63-1", stored(&element(9, "at", &i64::MAX.to_le_bytes())), Ok),
-        row("52 document too large", command(DB, doc! {
-            "insert": "c", "documents": [{ "text": "x".repeat(16 * 1024 * 1024) }],
-        }), WriteError(&[10334, 2])),
+        row(
+            "52 document too large",
+            command(
+                DB,
+                doc! {
+                    "insert": "c", "documents": [{ "text": "x".repeat(16 * 1024 * 1024) }],
+                },
+            ),
+            WriteError(&[10334, 2]),
+        ),
     ]
 }
 
@@ -262,7 +281,11 @@ pub(crate) fn commands() -> Vec<Row> {
             Code(&[16]),
         ),
         row("55 unknown command", on(doc! { "noSuchCommand": 1 }), Code(&[59])),
-        row("55 empty command", with_document(&document(&element(2, "$db", &string(b"a")))), Code(&[59, 40571])),
+        row(
+            "55 empty command",
+            with_document(&document(&element(2, "$db", &string(b"a")))),
+            Code(&[59, 40571]),
+        ),
         row("56 no $db", no_db(&doc! { "ping": 1 }), Code(&[40571])),
         row("56 empty $db", command("", doc! { "ping": 1 }), NAMESPACE),
         row("56 dot in $db", command("a.b", doc! { "find": "c" }), NAMESPACE),
@@ -293,10 +316,18 @@ pub(crate) fn commands() -> Vec<Row> {
         row("60 unknown top-level operator", find(doc! { "filter": { "$foo": 1 } }), Code(&[2])),
         row("60 unknown stage", one(doc! { "$nope": 1 }), Code(&[40324])),
         row("60 unknown expression", one(doc! { "$project": { "a": { "$nope": 1 } } }), Code(&[168, 31325])),
-        row("60 unknown accumulator", one(doc! { "$group": { "_id": 1, "a": { "$nope": 1 } } }), Code(&[15952])),
-        row("60 unknown update operator", on(doc! {
-            "update": "c", "updates": [{ "q": {}, "u": { "$nope": { "a": 1 } } }],
-        }), WriteError(&[9])),
+        row(
+            "60 unknown accumulator",
+            one(doc! { "$group": { "_id": 1, "a": { "$nope": 1 } } }),
+            Code(&[15952]),
+        ),
+        row(
+            "60 unknown update operator",
+            on(doc! {
+                "update": "c", "updates": [{ "q": {}, "u": { "$nope": { "a": 1 } } }],
+            }),
+            WriteError(&[9]),
+        ),
         row("60 two fields in a stage", one(doc! { "$match": {}, "$limit": 1 }), Code(&[40323])),
         row("61 1,001 stages", pipeline(vec![Bson::from(doc! { "$match": {} }); 1_001]), Code(&[7749501])),
         row(
@@ -310,7 +341,11 @@ pub(crate) fn commands() -> Vec<Row> {
             OkOr(&[146, 50, 292]),
         ),
         row("64 $where", find(doc! { "filter": { "$where": "true" } }), Code(&[238, 2])),
-        row("64 mapReduce", on(doc! { "mapReduce": "c", "map": "", "reduce": "", "out": { "inline": 1 } }), Code(&[238])),
+        row(
+            "64 mapReduce",
+            on(doc! { "mapReduce": "c", "map": "", "reduce": "", "out": { "inline": 1 } }),
+            Code(&[238]),
+        ),
     ]
 }
 

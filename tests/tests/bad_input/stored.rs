@@ -12,7 +12,11 @@ const KEPT: &[(u8, &str, &[u8])] = &[
     (1, "NaN with a payload", &[1, 0, 0xef, 0xbe, 0xad, 0xde, 0xf8, 0x7f]),
     (1, "minus zero", &[0, 0, 0, 0, 0, 0, 0, 0x80]),
     (19, "decimal junk", &[0xff; 16]),
-    (19, "decimal with a coefficient that is too large", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x41, 0x30]),
+    (
+        19,
+        "decimal with a coefficient that is too large",
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x41, 0x30],
+    ),
     (9, "date -2^63", &[0, 0, 0, 0, 0, 0, 0, 0x80]),
     (9, "date 2^63-1", &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
     (5, "column binary", &[4, 0, 0, 0, 7, 1, 2, 3, 4]),
@@ -66,10 +70,8 @@ fn operators(peer: &mut Connection, db: &str) {
     for expression in expressions {
         for number in 0..KEPT.len() {
             let number = i32::try_from(number).unwrap();
-            let pipeline = [
-                doc! { "$match": { "_id": number } },
-                doc! { "$project": { "result": expression.clone() } },
-            ];
+            let pipeline =
+                [doc! { "$match": { "_id": number } }, doc! { "$project": { "result": expression.clone() } }];
             // Only that there is an answer; the connection would panic the test otherwise.
             peer.command(db, doc! { "aggregate": "c", "pipeline": pipeline.to_vec(), "cursor": {} }).ok();
         }
@@ -90,14 +92,10 @@ fn sizes(peer: &mut Connection, db: &str) {
     let code = insert(peer, db, "large", &[of_size(2, DOCUMENT_BYTES_MAX + 1)]).unwrap_err();
     assert!([10334, 2].contains(&code), "a document one byte too large: {code}");
 
-    for (update, kind) in [
-        (doc! { "$set": { "more": 1 } }, "$set"),
-        (doc! { "$push": { "list": 1 } }, "$push"),
-    ] {
-        let reply = peer.run(
-            db,
-            doc! { "update": "large", "updates": [{ "q": { "_id": 1 }, "u": update }] },
-        );
+    for (update, kind) in
+        [(doc! { "$set": { "more": 1 } }, "$set"), (doc! { "$push": { "list": 1 } }, "$push")]
+    {
+        let reply = peer.run(db, doc! { "update": "large", "updates": [{ "q": { "_id": 1 }, "u": update }] });
         let code = write_error(&reply).unwrap_or_else(|| panic!("{kind} on a full document: {reply}"));
         assert!([10334, 17419].contains(&code), "{kind} on a full document: {reply}");
     }

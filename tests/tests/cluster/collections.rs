@@ -42,7 +42,8 @@ fn collections_come_and_go() {
         assert_eq!(reply.get_str("ns").unwrap(), format!("{db}.{name}"));
     }
     assert_eq!(names(&mut peer, db), [] as [&str; 0]);
-    let gone = peer.all("config", doc! { "find": "collections", "filter": { "_id": format!("{db}.sharded") } });
+    let gone =
+        peer.all("config", doc! { "find": "collections", "filter": { "_id": format!("{db}.sharded") } });
     assert_eq!(gone, [] as [Document; 0]);
     // Since 7.0, dropping nothing is no error; before, it was 26.
     if let Err(error) = peer.command(db, doc! { "drop": "explicit" }) {
@@ -84,7 +85,8 @@ fn statistics_are_sums_over_shards() {
     assert_eq!(tests::driver::number(&stats, "objects"), 2_000.0, "{stats}");
     let per_shard =
         peer.all("sums", doc! { "aggregate": "cities", "pipeline": [{ "$collStats": { "storageStats": { "scale": 1 } } }], "cursor": {} });
-    let counts = per_shard.iter().map(|one| tests::driver::number(one.get_document("storageStats").unwrap(), "count"));
+    let counts =
+        per_shard.iter().map(|one| tests::driver::number(one.get_document("storageStats").unwrap(), "count"));
     assert_eq!(counts.sum::<f64>(), 2_000.0);
     assert!(per_shard.iter().all(|one| one.get_str("shard").is_ok_and(|shard| shard.starts_with("shard"))));
 }

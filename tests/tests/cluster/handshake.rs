@@ -49,12 +49,14 @@ fn an_awaitable_hello_waits() {
         let known = version(&peer.run("admin", doc! { "hello": 1 }));
         let begin = Instant::now();
         let wait = i64::try_from(WAIT.as_millis()).unwrap();
-        let again = peer.run("admin", doc! { "hello": 1, "topologyVersion": known.clone(), "maxAwaitTimeMS": wait });
+        let again =
+            peer.run("admin", doc! { "hello": 1, "topologyVersion": known.clone(), "maxAwaitTimeMS": wait });
         assert!(begin.elapsed() >= WAIT, "{name} answered after {:?}", begin.elapsed());
         assert_eq!(version(&again), known);
 
         // Streaming: one question, answers until the client goes away.
-        let stream = raw(&doc! { "hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 200_i64, "$db": "admin" });
+        let stream =
+            raw(&doc! { "hello": 1, "topologyVersion": known, "maxAwaitTimeMS": 200_i64, "$db": "admin" });
         peer.send(EXHAUST_ALLOWED, &stream).unwrap();
         let begin = Instant::now();
         for _ in 0..4 {
@@ -62,7 +64,11 @@ fn an_awaitable_hello_waits() {
             let flags = wire::op_msg::flags(&frame).unwrap();
             assert_ne!(flags & MORE_TO_COME, 0, "{name}: the stream ends");
         }
-        assert!(begin.elapsed() >= Duration::from_millis(700), "{name}: four answers in {:?}", begin.elapsed());
+        assert!(
+            begin.elapsed() >= Duration::from_millis(700),
+            "{name}: four answers in {:?}",
+            begin.elapsed()
+        );
     }
 }
 
@@ -74,8 +80,13 @@ fn what_drivers_and_shells_ask_first() {
     assert!(build.get_str("version").unwrap().starts_with("8.0"), "{build}");
     let parameter = doc! { "getParameter": 1, "featureCompatibilityVersion": 1 };
     let parameter = peer.run("admin", parameter);
-    assert_eq!(parameter.get_document("featureCompatibilityVersion").unwrap().get_str("version").unwrap(), "8.0");
-    for command in ["connectionStatus", "hostInfo", "getCmdLineOpts", "listCommands", "serverStatus", "whatsmyuri"] {
+    assert_eq!(
+        parameter.get_document("featureCompatibilityVersion").unwrap().get_str("version").unwrap(),
+        "8.0"
+    );
+    for command in
+        ["connectionStatus", "hostInfo", "getCmdLineOpts", "listCommands", "serverStatus", "whatsmyuri"]
+    {
         peer.run("admin", doc! { command: 1 });
     }
     assert!(peer.run("admin", doc! { "getLog": "startupWarnings" }).get_array("log").is_ok());

@@ -14,10 +14,13 @@ fn indexes_are_on_every_shard_and_used() {
     let cluster = Cluster::shared();
     let mut peer = cluster.connect();
     crate::cities(&mut peer, "indexes", doc! { "_id": "hashed" });
-    let reply = peer.run("indexes", doc! { "createIndexes": "cities", "indexes": [
-        { "key": { "country": 1, "name": -1 }, "name": "country_name" },
-        { "key": { "admin1": 1 }, "name": "admin1" },
-    ] });
+    let reply = peer.run(
+        "indexes",
+        doc! { "createIndexes": "cities", "indexes": [
+            { "key": { "country": 1, "name": -1 }, "name": "country_name" },
+            { "key": { "admin1": 1 }, "name": "admin1" },
+        ] },
+    );
     assert!(reply.contains_key("raw") || reply.contains_key("numIndexesAfter"), "{reply}");
     let listed = peer.all("indexes", doc! { "listIndexes": "cities" });
     assert_eq!(names(&listed), ["_id_", "_id_hashed", "admin1", "country_name"]);
@@ -25,10 +28,13 @@ fn indexes_are_on_every_shard_and_used() {
         let listed = cluster.connect_to(shard).all("indexes", doc! { "listIndexes": "cities" });
         assert_eq!(names(&listed), ["_id_", "_id_hashed", "admin1", "country_name"], "{shard}");
     }
-    let explained = peer.run("indexes", doc! {
-        "explain": { "find": "cities", "filter": { "country": "FR", "name": { "$gt": "M" } } },
-        "verbosity": "executionStats",
-    });
+    let explained = peer.run(
+        "indexes",
+        doc! {
+            "explain": { "find": "cities", "filter": { "country": "FR", "name": { "$gt": "M" } } },
+            "verbosity": "executionStats",
+        },
+    );
     let text = explained.to_string();
     assert!(text.contains("IXSCAN") && text.contains("country_name"), "{text}");
     assert!(!text.contains("COLLSCAN"), "{text}");

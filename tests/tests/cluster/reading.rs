@@ -15,7 +15,11 @@ fn find(peer: &mut Connection, db: &str, extra: Document) -> Vec<i32> {
     ids(&peer.all(db, command))
 }
 
-fn expected(rows: &[City], keep: impl Fn(&City) -> bool, order: impl Fn(&City, &City) -> std::cmp::Ordering) -> Vec<i32> {
+fn expected(
+    rows: &[City],
+    keep: impl Fn(&City) -> bool,
+    order: impl Fn(&City, &City) -> std::cmp::Ordering,
+) -> Vec<i32> {
     let mut kept: Vec<(i32, &City)> = (0..).zip(rows).filter(|(_, city)| keep(city)).collect();
     kept.sort_by(|(_, a), (_, b)| order(a, b));
     kept.into_iter().map(|(id, _)| id).collect()
@@ -25,7 +29,9 @@ fn expected(rows: &[City], keep: impl Fn(&City) -> bool, order: impl Fn(&City, &
 fn finds_agree_with_a_sorted_list() {
     let cluster = Cluster::shared();
     let mut peer = cluster.connect();
-    for (db, key) in [("read_hashed", doc! { "_id": "hashed" }), ("read_ranged", doc! { "country": 1, "name": 1 })] {
+    for (db, key) in
+        [("read_hashed", doc! { "_id": "hashed" }), ("read_ranged", doc! { "country": 1, "name": 1 })]
+    {
         let rows = crate::cities(&mut peer, db, key);
         let by_name = |a: &City, b: &City| (&a.name, &a.country, &a.lat).cmp(&(&b.name, &b.country, &b.lat));
         let sort = doc! { "name": 1, "country": 1, "lat": 1 };
@@ -36,17 +42,36 @@ fn finds_agree_with_a_sorted_list() {
             let wanted: Vec<i32> = whole.iter().copied().skip(skip as usize).take(limit as usize).collect();
             assert_eq!(got, wanted, "{db}: skip {skip}, limit {limit}");
         }
-        let reversed = find(&mut peer, db, doc! { "sort": { "name": -1, "country": -1, "lat": -1 }, "batchSize": 77 });
+        let reversed =
+            find(&mut peer, db, doc! { "sort": { "name": -1, "country": -1, "lat": -1 }, "batchSize": 77 });
         assert_eq!(reversed, whole.iter().rev().copied().collect::<Vec<_>>());
         for (filter, keep) in [
-            (doc! { "country": "US" }, Box::new(|city: &City| city.country == "US") as Box<dyn Fn(&City) -> bool>),
-            (doc! { "country": { "$in": ["IS", "CH", "XX"] } }, Box::new(|city| ["IS", "CH"].contains(&city.country.as_str()))),
-            (doc! { "country": { "$gte": "D", "$lt": "G" } }, Box::new(|city| ("D".."G").contains(&city.country.as_str()))),
-            (doc! { "country": "FR", "name": { "$gt": "M" } }, Box::new(|city| city.country == "FR" && city.name.as_str() > "M")),
+            (
+                doc! { "country": "US" },
+                Box::new(|city: &City| city.country == "US") as Box<dyn Fn(&City) -> bool>,
+            ),
+            (
+                doc! { "country": { "$in": ["IS", "CH", "XX"] } },
+                Box::new(|city| ["IS", "CH"].contains(&city.country.as_str())),
+            ),
+            (
+                doc! { "country": { "$gte": "D", "$lt": "G" } },
+                Box::new(|city| ("D".."G").contains(&city.country.as_str())),
+            ),
+            (
+                doc! { "country": "FR", "name": { "$gt": "M" } },
+                Box::new(|city| city.country == "FR" && city.name.as_str() > "M"),
+            ),
             (doc! { "name": { "$regex": "^San " } }, Box::new(|city| city.name.starts_with("San "))),
-            (doc! { "$or": [{ "country": "IT" }, { "admin1": "05" }] }, Box::new(|city| city.country == "IT" || city.admin1 == "05")),
+            (
+                doc! { "$or": [{ "country": "IT" }, { "admin1": "05" }] },
+                Box::new(|city| city.country == "IT" || city.admin1 == "05"),
+            ),
             (doc! { "admin2": { "$ne": "" } }, Box::new(|city| !city.admin2.is_empty())),
-            (doc! { "$expr": { "$eq": ["$admin1", "$admin2"] } }, Box::new(|city| city.admin1 == city.admin2)),
+            (
+                doc! { "$expr": { "$eq": ["$admin1", "$admin2"] } },
+                Box::new(|city| city.admin1 == city.admin2),
+            ),
         ] {
             let wanted = expected(&rows, &keep, by_name);
             let got = find(&mut peer, db, doc! { "filter": filter.clone(), "sort": sort.clone() });
@@ -69,7 +94,8 @@ fn projections_and_distinct() {
     let names: Vec<Document> = rows.iter().take(10).map(|city| doc! { "name": &city.name }).collect();
     assert_eq!(found, names);
     let reply = peer.run("read_parts", doc! { "distinct": "cities", "key": "country" });
-    let mut got: Vec<&str> = reply.get_array("values").unwrap().iter().map(|value| value.as_str().unwrap()).collect();
+    let mut got: Vec<&str> =
+        reply.get_array("values").unwrap().iter().map(|value| value.as_str().unwrap()).collect();
     got.sort_unstable();
     let mut wanted: Vec<&str> = rows.iter().map(|city| city.country.as_str()).collect();
     wanted.sort_unstable();
@@ -95,7 +121,13 @@ fn what_is_not_there_is_empty() {
     let mut peer = cluster.connect();
     assert_eq!(peer.all("no_such_db", doc! { "find": "c" }), [] as [Document; 0]);
     assert_eq!(number(&peer.run("no_such_db", doc! { "count": "c" }), "n"), 0.0);
-    assert_eq!(peer.run("no_such_db", doc! { "distinct": "c", "key": "a" }).get_array("values").unwrap().len(), 0);
+    assert_eq!(
+        peer.run("no_such_db", doc! { "distinct": "c", "key": "a" }).get_array("values").unwrap().len(),
+        0
+    );
     let pipeline = [doc! { "$group": { "_id": 1 } }];
-    assert_eq!(peer.all("no_such_db", doc! { "aggregate": "c", "pipeline": pipeline.to_vec(), "cursor": {} }).len(), 0);
+    assert_eq!(
+        peer.all("no_such_db", doc! { "aggregate": "c", "pipeline": pipeline.to_vec(), "cursor": {} }).len(),
+        0
+    );
 }

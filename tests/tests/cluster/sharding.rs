@@ -51,7 +51,10 @@ fn the_catalogue_has_mongodbs_shapes() {
     let cluster = Cluster::shared();
     let mut peer = cluster.connect();
     peer.run("admin", doc! { "enableSharding": "shapes" });
-    peer.run("admin", doc! { "shardCollection": "shapes.c", "key": { "country": 1, "name": 1 }, "unique": true });
+    peer.run(
+        "admin",
+        doc! { "shardCollection": "shapes.c", "key": { "country": 1, "name": 1 }, "unique": true },
+    );
     let first = |peer: &mut Connection, collection: &str, filter: Document| {
         let found = peer.all("config", doc! { "find": collection, "filter": filter, "limit": 1 });
         found.into_iter().next().unwrap_or_else(|| panic!("nothing in config.{collection}"))
@@ -65,7 +68,10 @@ fn the_catalogue_has_mongodbs_shapes() {
 
     let collection = first(&mut peer, "collections", doc! { "_id": "shapes.c" });
     assert_eq!(collection.get_document("key").unwrap(), &doc! { "country": 1, "name": 1 });
-    assert_eq!((collection.get_bool("unique").ok(), collection.get_bool("noBalance").ok()), (Some(true), Some(false)));
+    assert_eq!(
+        (collection.get_bool("unique").ok(), collection.get_bool("noBalance").ok()),
+        (Some(true), Some(false))
+    );
     assert!(matches!(collection.get("uuid"), Some(Bson::Binary(_))), "{collection}");
     assert!(matches!(collection.get("timestamp"), Some(Bson::Timestamp(_))), "{collection}");
     assert!(matches!(collection.get("lastmodEpoch"), Some(Bson::ObjectId(_))), "{collection}");
@@ -119,7 +125,8 @@ fn chunks_are_split() {
     assert_tiling(&three, "country");
     let border = three[2].get_document("min").unwrap();
     let border = (border.get_str("country").unwrap(), border.get_str("name").unwrap());
-    let in_chunk = |city: &tests::cities::City| (city.country.as_str(), city.name.as_str()) >= ("FR", "Paris");
+    let in_chunk =
+        |city: &tests::cities::City| (city.country.as_str(), city.name.as_str()) >= ("FR", "Paris");
     let in_last = |city: &tests::cities::City| (city.country.as_str(), city.name.as_str()) >= border;
     let (whole, last) =
         (rows.iter().filter(|city| in_chunk(city)).count(), rows.iter().filter(|city| in_last(city)).count());
@@ -182,7 +189,10 @@ fn a_filled_collection_is_sharded_where_it_lies() {
     peer.run("later", doc! { "createIndexes": "cities", "indexes": [index] });
     peer.run("admin", doc! { "shardCollection": "later.cities", "key": { "country": 1, "name": 1 } });
     assert!(!chunks(&mut peer, "later.cities").is_empty());
-    assert_eq!(peer.run("later", doc! { "count": "cities" }).get_i32("n").unwrap(), i32::try_from(rows.len()).unwrap());
+    assert_eq!(
+        peer.run("later", doc! { "count": "cities" }).get_i32("n").unwrap(),
+        i32::try_from(rows.len()).unwrap()
+    );
 }
 
 #[test]
@@ -213,7 +223,8 @@ fn every_key_shape_takes_documents() {
         let all = peer.all("key_shapes", doc! { "find": &name, "sort": { "_id": 1 } });
         assert_eq!(all, documents, "{key}");
         for document in &documents {
-            let filter: Document = document.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let filter: Document =
+                document.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             let found = peer.all("key_shapes", doc! { "find": &name, "filter": filter });
             assert_eq!(found, [document.clone()], "{key}");
         }

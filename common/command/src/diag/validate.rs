@@ -23,7 +23,7 @@ impl Validate {
             match field.name {
                 "full" => validate.full = field.flag()?,
                 // All documents are checked for BSON validity in any case.
-                "checkBSONConformance" | "enforceFastCount" => {
+                "checkBSONConformance" | "enforceFastCount" | "scandata" => {
                     field.flag()?;
                 }
                 "repair" | "fixMultikey" | "background" | "metadata" | "collHash" => field.unset_flag()?,

@@ -14,7 +14,7 @@ mod kill_op;
 mod list_commands;
 mod logout;
 mod ping;
-mod server_status;
+pub mod server_status;
 mod sessions;
 mod set_parameter;
 mod whats_my_uri;

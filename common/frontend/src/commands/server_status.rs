@@ -5,6 +5,7 @@ use super::host_info::number_after;
 use crate::{Front, Host};
 use bson::{DateTime, Document, doc};
 use command::{Access, Context, Reply, Request, Spec};
+use session::{CursorInfo, Cursors};
 use std::sync::atomic::Ordering;
 use types::{Fault, limits};
 
@@ -75,6 +76,24 @@ fn run<S: Host>(host: &S, _ctx: &Context, request: &Request) -> Result<Reply, Fa
         status.remove(name);
     }
     Reply::try_from(status)
+}
+
+/// Adds `metrics.cursor`, for servers that have cursors.
+pub fn add_cursors<T>(status: &mut Document, cursors: &Cursors<T>) {
+    let list = cursors.list();
+    let count_of = |which: fn(&CursorInfo) -> bool| list.iter().filter(|cursor| which(cursor)).count() as u64;
+    let section = doc! {
+        "timedOut": long(cursors.timed_out()),
+        "totalOpened": long(cursors.opened()),
+        "open": {
+            "noTimeout": long(count_of(|cursor| cursor.no_timeout)),
+            "pinned": long(count_of(|cursor| cursor.in_use)),
+            "total": long(list.len() as u64),
+        },
+    };
+    if let Ok(metrics) = status.get_document_mut("metrics") {
+        metrics.insert("cursor", section);
+    }
 }
 
 fn long(number: u64) -> i64 {
