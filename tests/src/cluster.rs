@@ -11,8 +11,8 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Ports of one cluster and of what a test starts beside it. Below those that systems give to outgoing connections.
@@ -39,6 +39,8 @@ pub struct Cluster {
     port: u16,
     watchdog: Child,
     extra_count: AtomicU16,
+    /// Servers that the test itself started.
+    extras: Mutex<Vec<Child>>,
 }
 
 impl Cluster {
@@ -60,7 +62,13 @@ impl Cluster {
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", WATCHDOG]).arg(&dir).stdin(Stdio::piped()).process_group(0);
         let watchdog = watchdog.spawn().unwrap();
-        let cluster = Cluster { dir, port: free_ports(), watchdog, extra_count: AtomicU16::new(0) };
+        let cluster = Cluster {
+            dir,
+            port: free_ports(),
+            watchdog,
+            extra_count: AtomicU16::new(0),
+            extras: Mutex::default(),
+        };
         let (port, shards) = (cluster.port.to_string(), shards.to_string());
         let arguments = ["up", "--shards", &shards, "--port", &port, "--timeout", &UP_SECONDS.to_string()];
         process::run(cluster.shoal_command(&arguments).envs(environment.iter().copied()));
@@ -218,8 +226,8 @@ impl Cluster {
             .stderr(log)
             .spawn()
             .unwrap();
-        let process = Process(i32::try_from(child.id()).unwrap());
-        fs::write(self.dir.join("run").join(format!("{name}.pid")), format!("{}\n", process.0)).unwrap();
+        fs::write(self.dir.join("run").join(format!("{name}.pid")), format!("{}\n", child.id())).unwrap();
+        self.extras.lock().unwrap().push(child);
     }
 
     /// Starts one more router and returns its `host:port`.
@@ -270,6 +278,9 @@ impl Drop for Cluster {
         let check = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.check_logs()));
         drop(self.watchdog.stdin.take());
         self.watchdog.wait().unwrap();
+        for child in self.extras.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            child.wait().unwrap();
+        }
         if let (Err(panic), false) = (check, std::thread::panicking()) {
             std::panic::resume_unwind(panic);
         }

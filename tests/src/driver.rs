@@ -22,7 +22,7 @@ pub struct Error {
     pub name: String,
     pub message: String,
     pub labels: Vec<String>,
-    pub reply: Document,
+    pub reply: Box<Document>,
 }
 
 impl fmt::Display for Error {
@@ -255,7 +255,7 @@ pub fn verdict(reply: Document) -> Result<Document, Error> {
             .get_array("errorLabels")
             .map(|labels| labels.iter().filter_map(|label| label.as_str().map(str::to_owned)).collect())
             .unwrap_or_default(),
-        reply,
+        reply: Box::new(reply),
     })
 }
 

@@ -126,7 +126,7 @@ fn failing(peer: &mut Connection, dead: i32) {
                     name: String::new(),
                     message: error.get_str("errmsg").unwrap().to_owned(),
                     labels: labels.filter_map(|label| label.as_str().map(str::to_owned)).collect(),
-                    reply: reply.clone(),
+                    reply: Box::new(reply.clone()),
                 }
             }
         };

@@ -1,6 +1,8 @@
 //! An operation is one trace: from the router's command to the command on every shard that it asked.
 //! The collector here is a real OTLP endpoint; the servers export to it as to any other.
 
+#![allow(clippy::unwrap_used)]
+
 use bson::doc;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
