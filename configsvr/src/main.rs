@@ -22,7 +22,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::parse_from(runtime::config::arguments(std::env::args_os())?);
     config.member.common.check()?;
     config.member.common.write_pid_file()?;
-    runtime::executor::build()?.block_on(async {
+    runtime::executor::build(runtime::executor::SPARE_WORKERS)?.block_on(async {
         let telemetry = runtime::telemetry::init(&config.member.common.telemetry("configsvr"))?;
         let node = Node::start(&config, telemetry.recent()).await?;
         runtime::shutdown::requested(&node.member.tasks.token()).await?;

@@ -22,7 +22,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::parse_from(runtime::config::arguments(std::env::args_os())?);
     config.common.check()?;
     config.common.write_pid_file()?;
-    runtime::executor::build()?.block_on(async {
+    // No spare workers: nothing in a router blocks.
+    runtime::executor::build(0)?.block_on(async {
         let telemetry = runtime::telemetry::init(&config.common.telemetry("mongos"))?;
         let node = Node::start(&config, telemetry.recent()).await?;
         runtime::shutdown::requested(&node.tasks.token()).await?;

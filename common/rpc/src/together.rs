@@ -6,7 +6,6 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::task::{AtomicWaker, Wake};
 use runtime::Tasks;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -27,11 +26,11 @@ impl Together {
         let (futures, added) = mpsc::unbounded_channel();
         let (signal, stop) = (Arc::new(Signal::default()), tasks.token());
         let waker = Waker::from(signal.clone());
-        let group = Group { added: Some(added), running: FuturesUnordered::new(), signal, waker };
+        let mut group = Group { added: Some(added), running: FuturesUnordered::new(), signal, waker };
         tasks.spawn(name, async move {
             tokio::select! {
                 biased;
-                () = group => {}
+                () = group.run() => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -55,10 +54,25 @@ const POLLING: u8 = 1;
 const WOKEN: u8 = 2;
 
 /// Wakes the task, unless it is polling just now: then it only has to look once more.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Signal {
     state: AtomicU8,
     task: AtomicWaker,
+}
+
+impl Default for Signal {
+    /// Woken: there is a first time to look.
+    fn default() -> Signal {
+        Signal { state: AtomicU8::new(WOKEN), task: AtomicWaker::new() }
+    }
+}
+
+impl Signal {
+    /// Ready once somebody woke the group since it was last settled.
+    fn woken(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.task.register(context.waker());
+        if self.state.load(Ordering::Acquire) == IDLE { Poll::Pending } else { Poll::Ready(()) }
+    }
 }
 
 impl Wake for Signal {
@@ -83,6 +97,33 @@ struct Group {
 }
 
 impl Group {
+    async fn run(&mut self) {
+        loop {
+            std::future::poll_fn(|context| self.signal.woken(context)).await;
+            // Other tasks that are ready now may have more for this connection, and all of it goes out with one system call.
+            tokio::task::yield_now().await;
+            if self.settle() {
+                return;
+            }
+        }
+    }
+
+    /// Polls until nothing in here is woken any more, or others should have a turn; whether all is over.
+    fn settle(&mut self) -> bool {
+        for _ in 0..ROUNDS_MAX {
+            self.signal.state.store(POLLING, Ordering::Release);
+            if self.round() {
+                return true;
+            }
+            let state = &self.signal.state;
+            let idle = state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire);
+            if idle.is_ok() || !tokio::task::coop::has_budget_remaining() {
+                break;
+            }
+        }
+        false
+    }
+
     /// Takes new futures in and polls those that were woken; whether all is over.
     fn round(&mut self) -> bool {
         let mut context = Context::from_waker(&self.waker);
@@ -95,31 +136,6 @@ impl Group {
         }
         while let Poll::Ready(Some(())) = self.running.poll_next_unpin(&mut context) {}
         self.added.is_none() && self.running.is_empty()
-    }
-}
-
-impl Future for Group {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let signal = self.signal.clone();
-        signal.task.register(context.waker());
-        for _ in 0..ROUNDS_MAX {
-            signal.state.store(POLLING, Ordering::Release);
-            if self.round() {
-                return Poll::Ready(());
-            }
-            let idle = signal.state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire);
-            if idle.is_ok() {
-                return Poll::Pending;
-            }
-            if !tokio::task::coop::has_budget_remaining() {
-                break;
-            }
-        }
-        // Still woken: the state says so, hence nobody else will wake the task.
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

@@ -2,18 +2,15 @@
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Worker threads beyond the cores: storage may block one on a read from disk while others go on.
-const SPARE_WORKERS: usize = 2;
+/// Worker threads beyond the cores, for servers with storage: it may block one on a read from disk while others go on.
+pub const SPARE_WORKERS: usize = 2;
 
-/// A multi-threaded runtime for this machine.
+/// A multi-threaded runtime for this machine: a worker for each core, and `spare` ones. A spare worker that is not needed still
+/// costs the wake-ups by which work is offered to it.
 ///
 /// # Errors
 /// If threads cannot be started.
-pub fn build() -> std::io::Result<Runtime> {
+pub fn build(spare: usize) -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    Builder::new_multi_thread()
-        .worker_threads(cores + SPARE_WORKERS)
-        .thread_name("shoal")
-        .enable_all()
-        .build()
+    Builder::new_multi_thread().worker_threads(cores + spare).thread_name("shoal").enable_all().build()
 }
