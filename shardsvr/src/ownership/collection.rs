@@ -1,5 +1,6 @@
 //! The version of one collection on this shard, behind the lock that writers share and a critical section takes alone.
 
+use arc_swap::ArcSwapOption;
 use sharding::CollectionRouting;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,8 @@ pub struct Owned {
 #[derive(Debug, Clone, Default)]
 pub struct CollectionGate {
     known: Arc<RwLock<Known>>,
+    /// The routing of what is known, for those inside: while somebody waits to close the gate, they could not share it once more.
+    routing: Arc<ArcSwapOption<CollectionRouting>>,
     /// Rises whenever knowledge is thrown away, so that an answer of the config server from before is not taken for new.
     forgotten: Arc<AtomicU64>,
 }
@@ -41,11 +44,15 @@ impl CollectionGate {
         self.known.clone().read_owned().await
     }
 
+    /// Where the chunks are, as far as known. Does not change while a writer is inside.
+    pub fn routing(&self) -> Option<Arc<CollectionRouting>> {
+        self.routing.load_full()
+    }
+
     /// Takes the gate alone: ends when everyone inside has left.
     pub async fn close(&self) -> OwnedRwLockWriteGuard<Known> {
         let mut known = self.known.clone().write_owned().await;
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
-        *known = None;
+        self.clear(&mut known);
         known
     }
 
@@ -58,14 +65,68 @@ impl CollectionGate {
     pub async fn learn(&self, mark: u64, owned: Owned) {
         let mut known = self.known.write().await;
         if self.forgotten.load(Ordering::Acquire) == mark {
+            self.routing.store(owned.routing.clone());
             *known = Some(owned);
         }
     }
 
     /// Throws the knowledge away: the next request asks the config server.
     pub async fn forget(&self) {
-        let mut known = self.known.write().await;
+        self.clear(&mut *self.known.write().await);
+    }
+
+    fn clear(&self, known: &mut Known) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.routing.store(None);
         *known = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::doc;
+    use futures::FutureExt;
+    use sharding::{Chunk, ChunkMap, ChunkVersion, ShardKey};
+    use types::{Generation, Namespace, ShardId, Timestamp, Uuid};
+
+    fn owned() -> Owned {
+        let key = ShardKey::from_document(&doc! { "a": 1 }).unwrap();
+        let chunk = Chunk {
+            id: bson::oid::ObjectId::new(),
+            min: key.global_min(),
+            max: key.global_max(),
+            shard: ShardId::new("s"),
+            version: ChunkVersion { major: 1, minor: 0 },
+            history: Vec::new(),
+            jumbo: false,
+        };
+        let routing = CollectionRouting {
+            ns: Namespace::parse("db.c").unwrap(),
+            uuid: Uuid([7; 16]),
+            generation: Generation { epoch: bson::oid::ObjectId::new(), timestamp: Timestamp::new(1, 1) },
+            chunks: ChunkMap::new(&key, [chunk]).unwrap(),
+            key,
+            unique: false,
+            default_collation: None,
+            unsplittable: false,
+        };
+        Owned { version: routing.shard_version(&ShardId::new("s")), routing: Some(Arc::new(routing)) }
+    }
+
+    /// A writer inside goes by the routing that it was admitted with, also while a critical section waits for it to leave.
+    #[tokio::test]
+    async fn the_routing_stays_while_somebody_is_inside() {
+        let gate = CollectionGate::default();
+        assert!(gate.routing().is_none());
+        gate.learn(gate.mark(), owned()).await;
+        let inside = gate.enter().await;
+        let mut closing = Box::pin(gate.close());
+        assert!(closing.as_mut().now_or_never().is_none(), "somebody is inside");
+        assert!(gate.try_enter().is_none(), "nobody else comes in");
+        assert!(gate.routing().is_some());
+        drop(inside);
+        let closed = closing.await;
+        assert!(gate.routing().is_none() && closed.is_none());
     }
 }

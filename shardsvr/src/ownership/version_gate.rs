@@ -178,9 +178,7 @@ impl VersionGate {
     /// Tells which documents of a collection this shard owns; `None` where it is not sharded, or nothing is known of it.
     pub fn filter(&self, ns: &Namespace) -> Option<OwnershipFilter> {
         let shard = self.place.load().as_deref()?.identity.shard.clone();
-        let gate = self.collections.lock().get(ns).cloned()?;
-        let inside = gate.try_enter()?;
-        let routing = inside.as_ref()?.routing.clone()?;
+        let routing = self.collections.lock().get(ns)?.routing()?;
         Some(OwnershipFilter::new(shard, routing))
     }
 
