@@ -3,7 +3,7 @@
 
 mod clock;
 pub mod commands;
-mod core;
+pub mod core;
 mod replication;
 
 pub use clock::StoreClock;

@@ -1,56 +1,18 @@
-//! The configuration of a replica set: what `rs.initiate` is given and `rs.conf` shows.
+//! A configuration as a document: what `rs.initiate` is given, `rs.conf` shows and `local.system.replset` holds.
+//! Every field is checked here; nothing past this file reads a field by name.
 
+use super::{ELECTABLE_PRIORITY_MAX, MEMBERS_MAX, MemberConfig, SetConfig, Settings, VOTERS_MAX};
 use bson::{Bson, Document, RawBsonRef, RawDocument, doc};
 use types::{Code, Fault};
 
-/// One member of the set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MemberConfig {
-    pub id: i32,
-    /// `host:port`.
-    pub host: String,
-    pub arbiter_only: bool,
-    pub build_indexes: bool,
-    pub hidden: bool,
-    pub priority: f64,
-    pub tags: Document,
-    pub secondary_delay_seconds: i64,
-    pub votes: i32,
-}
-
-/// A whole configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SetConfig {
-    /// `_id`: the name of the set.
-    pub name: String,
-    pub version: i64,
-    pub term: i64,
-    pub members: Vec<MemberConfig>,
-    /// `configsvr: true` on the config server's set.
-    pub configsvr: bool,
-    pub replica_set_id: bson::oid::ObjectId,
-    /// `settings` other than `replicaSetId`, with defaults filled in.
-    pub settings: Document,
-}
+/// Longest delay of a member: a year.
+const SECONDARY_DELAY_SECONDS_MAX: i64 = 366 * 24 * 3600;
 
 fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(Code::InvalidReplicaSetConfig, message)
 }
 
 impl SetConfig {
-    /// The configuration of a set of one: this member alone.
-    pub fn single(name: &str, host: &str, configsvr: bool, replica_set_id: bson::oid::ObjectId) -> SetConfig {
-        SetConfig {
-            name: name.to_owned(),
-            version: 1,
-            term: 1,
-            members: vec![MemberConfig::new(0, host)],
-            configsvr,
-            replica_set_id,
-            settings: default_settings(),
-        }
-    }
-
     /// Parses a configuration document and checks it by itself.
     ///
     /// # Errors
@@ -63,7 +25,7 @@ impl SetConfig {
             members: Vec::new(),
             configsvr: false,
             replica_set_id: new_id,
-            settings: default_settings(),
+            settings: Settings::default(),
         };
         for element in raw.iter() {
             let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
@@ -89,10 +51,11 @@ impl SetConfig {
                     for (name, value) in settings {
                         match (name.as_str(), value) {
                             ("replicaSetId", Bson::ObjectId(id)) => config.replica_set_id = id,
-                            (known, value) if config.settings.contains_key(known) => {
-                                config.settings.insert(known, value);
+                            (name, value) => {
+                                if !config.settings.set(name, value)? {
+                                    return Err(unknown(&format!("settings.{name}")));
+                                }
                             }
-                            (other, _) => return Err(unknown(&format!("settings.{other}"))),
                         }
                     }
                 }
@@ -124,6 +87,34 @@ impl SetConfig {
         }
         if self.members.is_empty() {
             return Err(invalid("Replica set configuration must contain at least one member"));
+        }
+        if self.members.len() > MEMBERS_MAX {
+            return Err(invalid(format!(
+                "Replica set configuration contains {} members, but must have no more than {MEMBERS_MAX}",
+                self.members.len()
+            )));
+        }
+        let votes = self.members.iter().filter(|member| member.votes > 0).count();
+        if votes > VOTERS_MAX {
+            return Err(invalid(format!(
+                "Replica set configuration contains {votes} voting members, but must be at least 1 and no more than {VOTERS_MAX}"
+            )));
+        }
+        for (mode, tags) in &self.settings.modes {
+            for (tag, count) in tags {
+                let mut different: Vec<&Bson> = Vec::new();
+                for value in self.members.iter().filter_map(|member| member.tags.get(tag)) {
+                    if !different.contains(&value) {
+                        different.push(value);
+                    }
+                }
+                if (different.len() as u64) < u64::from(*count) {
+                    return Err(invalid(format!(
+                        "settings.getLastErrorModes.{mode} asks for {count} values of tag {tag}, but the members have {}",
+                        different.len()
+                    )));
+                }
+            }
         }
         for (index, member) in self.members.iter().enumerate() {
             let others = self.members.iter().skip(index + 1);
@@ -162,7 +153,7 @@ impl SetConfig {
         }
         config.insert("protocolVersion", 1_i64);
         config.insert("writeConcernMajorityJournalDefault", true);
-        let mut settings = self.settings.clone();
+        let mut settings = self.settings.to_document();
         settings.insert("replicaSetId", self.replica_set_id);
         config.insert("settings", settings);
         config
@@ -170,20 +161,6 @@ impl SetConfig {
 }
 
 impl MemberConfig {
-    fn new(id: i32, host: &str) -> MemberConfig {
-        MemberConfig {
-            id,
-            host: host.to_owned(),
-            arbiter_only: false,
-            build_indexes: true,
-            hidden: false,
-            priority: 1.0,
-            tags: Document::new(),
-            secondary_delay_seconds: 0,
-            votes: 1,
-        }
-    }
-
     fn parse(raw: &RawDocument) -> Result<MemberConfig, Fault> {
         let mut member = MemberConfig::new(-1, "");
         for element in raw.iter() {
@@ -204,9 +181,10 @@ impl MemberConfig {
                 ("arbiterOnly", RawBsonRef::Boolean(on)) => member.arbiter_only = on,
                 ("buildIndexes", RawBsonRef::Boolean(on)) => member.build_indexes = on,
                 ("hidden", RawBsonRef::Boolean(on)) => member.hidden = on,
+                ("newlyAdded", RawBsonRef::Boolean(on)) => member.newly_added = on,
                 ("priority", value) => {
                     member.priority = double("members.priority", value)?;
-                    if !(0.0..=1000.0).contains(&member.priority) {
+                    if !(0.0..=ELECTABLE_PRIORITY_MAX).contains(&member.priority) {
                         return Err(invalid("members.priority must be between 0 and 1000"));
                     }
                 }
@@ -215,13 +193,16 @@ impl MemberConfig {
                 }
                 ("secondaryDelaySecs" | "slaveDelay", value) => {
                     member.secondary_delay_seconds = integer("members.secondaryDelaySecs", value)?;
+                    if !(0..=SECONDARY_DELAY_SECONDS_MAX).contains(&member.secondary_delay_seconds) {
+                        return Err(invalid("members.secondaryDelaySecs must be between 0 and 366 days"));
+                    }
                 }
                 ("votes", value) => match integer("members.votes", value)? {
                     0 => member.votes = 0,
                     1 => member.votes = 1,
                     _ => return Err(invalid("members.votes must be 0 or 1")),
                 },
-                (name @ ("host" | "arbiterOnly" | "buildIndexes" | "hidden" | "tags"), _) => {
+                (name @ ("host" | "arbiterOnly" | "buildIndexes" | "hidden" | "newlyAdded" | "tags"), _) => {
                     return Err(invalid(format!("members.{name} has a wrong type")));
                 }
                 (other, _) => return Err(unknown(&format!("members.{other}"))),
@@ -229,6 +210,21 @@ impl MemberConfig {
         }
         if member.id < 0 || member.host.is_empty() {
             return Err(invalid("every member needs _id and host"));
+        }
+        if member.arbiter_only {
+            if member.priority > 0.0 && member.priority != 1.0 {
+                return Err(invalid("priority must be 0 or 1 when arbiterOnly is true"));
+            }
+            if member.votes == 0 {
+                return Err(invalid("votes must be 1 when arbiterOnly is true"));
+            }
+            if !member.tags.is_empty() {
+                return Err(invalid("Cannot set tags on arbiters."));
+            }
+            member.priority = 0.0;
+        }
+        if !member.build_indexes && member.priority > 0.0 {
+            return Err(invalid("priority must be 0 when buildIndexes is false"));
         }
         if member.priority > 0.0 && (member.hidden || member.votes == 0 || member.secondary_delay_seconds > 0)
         {
@@ -239,14 +235,14 @@ impl MemberConfig {
         Ok(member)
     }
 
-    fn to_document(&self) -> Document {
+    pub(super) fn to_document(&self) -> Document {
         // A whole priority is shown as an integer, as MongoDB's shell users know it.
         let priority = if self.priority.fract() == 0.0 {
             Bson::Int32(self.priority as i32)
         } else {
             Bson::Double(self.priority)
         };
-        doc! {
+        let mut member = doc! {
             "_id": self.id,
             "host": &self.host,
             "arbiterOnly": self.arbiter_only,
@@ -256,20 +252,11 @@ impl MemberConfig {
             "tags": self.tags.clone(),
             "secondaryDelaySecs": self.secondary_delay_seconds,
             "votes": self.votes,
+        };
+        if self.newly_added {
+            member.insert("newlyAdded", true);
         }
-    }
-}
-
-fn default_settings() -> Document {
-    doc! {
-        "chainingAllowed": true,
-        "heartbeatIntervalMillis": 2000,
-        "heartbeatTimeoutSecs": 10,
-        "electionTimeoutMillis": 10000,
-        "catchUpTimeoutMillis": -1,
-        "catchUpTakeoverDelayMillis": 30000,
-        "getLastErrorModes": {},
-        "getLastErrorDefaults": { "w": 1, "wtimeout": 0 },
+        member
     }
 }
 
@@ -337,6 +324,55 @@ mod tests {
             doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1", "votes": 2}]},
             Err("votes must be 0 or 1"),
         );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}, {"_id": 1, "host": "b:1", "arbiterOnly": true, "priority": 1}]},
+            Ok(2),
+        );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}, {"_id": 1, "host": "b:1", "arbiterOnly": true, "priority": 2}]},
+            Err("priority must be 0 or 1"),
+        );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}, {"_id": 1, "host": "b:1", "hidden": true}]},
+            Err("priority must be 0 when hidden"),
+        );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}], "settings": {
+                "electionTimeoutMillis": 5000, "catchUpTimeoutMillis": -1, "failureDetectionMillis": 0, "chainingAllowed": false,
+            }},
+            Ok(1),
+        );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}], "settings": {"electionTimeoutMillis": 0}},
+            Err("must be between 1 and"),
+        );
+        check(
+            doc! {"_id": "rs", "members": [{"_id": 0, "host": "a:1"}], "settings": {"nope": 0}},
+            Err("unknown field"),
+        );
+        let tagged = |value: &str| {
+            doc! {
+                "_id": "rs",
+                "members": [
+                    {"_id": 0, "host": "a:1", "tags": {"dc": "east"}},
+                    {"_id": 1, "host": "b:1", "tags": {"dc": value}, "newlyAdded": true},
+                ],
+                "settings": {"getLastErrorModes": {"both": {"dc": 2}}},
+            }
+        };
+        check(tagged("west"), Ok(2));
+        check(tagged("east"), Err("asks for 2 values of tag dc"));
+        let many = |count: i32, votes: i32| {
+            doc! {
+                "_id": "rs",
+                "members": (0..count)
+                    .map(|id| doc! {"_id": id, "host": format!("h{id}:1"), "votes": i32::from(id < votes), "priority": i32::from(id < votes)})
+                    .collect::<Vec<_>>(),
+            }
+        };
+        check(many(50, 7), Ok(50));
+        check(many(51, 7), Err("no more than 50"));
+        check(many(8, 8), Err("8 voting members"));
         check(doc! {"_id": "rs", "nope": 1, "members": []}, Err("unknown field"));
     }
 }

@@ -1,0 +1,59 @@
+//! Whether enough members have an entry, for each way of saying how many are enough.
+
+use super::member::Member;
+use super::message::Position;
+use bson::Bson;
+use types::concern::W;
+use types::{Code, Fault, OpTime};
+
+impl Member {
+    /// Whether an entry that is in this primary's log has reached what `w` asks for; `journal` asks for synced copies.
+    ///
+    /// # Errors
+    /// What no waiting can bring: `CannotSatisfyWriteConcern` (100), `UnknownReplWriteConcern` (79).
+    pub fn is_satisfied(&self, entry: OpTime, w: &W, journal: bool) -> Result<bool, Fault> {
+        let Some(config) = &self.config else {
+            return Err(Fault::new(Code::NotYetInitialized, "no replset config has been received"));
+        };
+        let with_data = || config.members.iter().filter(|member| member.holds_data());
+        let has_entry = |id| self.has_entry(id, entry, journal);
+        match w {
+            W::Majority => Ok(self.commit_point >= entry),
+            W::Count(count) => {
+                let count = *count as usize;
+                if count > with_data().count() {
+                    return Err(Fault::new(Code::CannotSatisfyWriteConcern, "Not enough data-bearing nodes"));
+                }
+                Ok(with_data().filter(|member| has_entry(member.id)).count() >= count)
+            }
+            W::Mode(mode) => {
+                let Some(tags) = config.settings.modes.get(mode) else {
+                    return Err(Fault::new(
+                        Code::UnknownReplWriteConcern,
+                        format!("No write concern mode named '{mode}' found in replica set configuration"),
+                    ));
+                };
+                Ok(tags.iter().all(|(tag, count)| {
+                    let mut values: Vec<&Bson> = Vec::new();
+                    let having = with_data().filter(|member| has_entry(member.id));
+                    for value in having.filter_map(|member| member.tags.get(tag)) {
+                        if !values.contains(&value) {
+                            values.push(value);
+                        }
+                    }
+                    values.len() >= *count as usize
+                }))
+            }
+        }
+    }
+
+    /// A place in another log says something about ours only within one term, or if it is of ours.
+    fn has_entry(&self, id: super::config::MemberId, entry: OpTime, journal: bool) -> bool {
+        let position = match Some(id) == self.me {
+            true => Position { applied: self.written, durable: self.position.durable },
+            false => self.peer(id).map(|peer| peer.position).unwrap_or_default(),
+        };
+        let at = if journal { position.durable } else { position.written() };
+        at >= entry && (at.term == entry.term || at.term == self.persistent.term)
+    }
+}
