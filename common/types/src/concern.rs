@@ -66,6 +66,22 @@ impl WriteConcern {
         Ok(concern)
     }
 
+    /// As a `writeConcern` document, which parses to the same.
+    pub fn to_doc(&self) -> bson::RawDocumentBuf {
+        let mut doc = bson::RawDocumentBuf::new();
+        match &self.w {
+            W::Count(count) => doc.append(bson::raw::cstr!("w"), i32::try_from(*count).unwrap_or(i32::MAX)),
+            W::Majority => doc.append(bson::raw::cstr!("w"), "majority"),
+            W::Mode(mode) => doc.append(bson::raw::cstr!("w"), mode.as_str()),
+        }
+        if let Some(journal) = self.journal {
+            doc.append(bson::raw::cstr!("j"), journal);
+        }
+        let millis = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
+        doc.append(bson::raw::cstr!("wtimeout"), millis);
+        doc
+    }
+
     /// Whether the client wants no answer.
     pub fn is_unacknowledged(&self) -> bool {
         self.w == W::Count(0)
@@ -79,10 +95,9 @@ impl WriteConcern {
 
 fn count(value: RawBsonRef<'_>) -> Result<u32, Fault> {
     let number = integer(value, "w")?;
-    u32::try_from(number)
-        .ok()
-        .filter(|number| *number <= 50)
-        .ok_or_else(|| Fault::new(Code::FailedToParse, "w has to be a non-negative number and not greater than 50"))
+    u32::try_from(number).ok().filter(|number| *number <= 50).ok_or_else(|| {
+        Fault::new(Code::FailedToParse, "w has to be a non-negative number and not greater than 50")
+    })
 }
 
 fn integer(value: RawBsonRef<'_>, name: &str) -> Result<i64, Fault> {
@@ -140,7 +155,9 @@ impl ReadConcern {
                         }
                     });
                 }
-                ("afterClusterTime", RawBsonRef::Timestamp(ts)) => concern.after_cluster_time = Some(ts.into()),
+                ("afterClusterTime", RawBsonRef::Timestamp(ts)) => {
+                    concern.after_cluster_time = Some(ts.into())
+                }
                 ("atClusterTime", RawBsonRef::Timestamp(ts)) => concern.at_cluster_time = Some(ts.into()),
                 ("provenance", _) => {}
                 ("level" | "afterClusterTime" | "atClusterTime", _) => {
@@ -164,5 +181,20 @@ impl ReadConcern {
             ));
         }
         Ok(concern)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_concern_reads_back() {
+        for w in [W::Count(0), W::Count(3), W::Majority, W::Mode("eachRegion".to_owned())] {
+            for journal in [None, Some(false)] {
+                let concern = WriteConcern { w: w.clone(), journal, timeout: Duration::from_millis(250) };
+                assert_eq!(WriteConcern::parse(&concern.to_doc()), Ok(concern));
+            }
+        }
     }
 }

@@ -26,7 +26,9 @@ impl ReadPreference {
             Ok("secondary") => Ok(ReadPreference::Secondary),
             Ok("secondaryPreferred") => Ok(ReadPreference::SecondaryPreferred),
             Ok("nearest") => Ok(ReadPreference::Nearest),
-            Ok(other) => Err(Fault::new(Code::FailedToParse, format!("Unrecognized read preference mode '{other}'"))),
+            Ok(other) => {
+                Err(Fault::new(Code::FailedToParse, format!("Unrecognized read preference mode '{other}'")))
+            }
             Err(_) => Err(Fault::new(Code::FailedToParse, "$readPreference must have a string field 'mode'")),
         }
     }

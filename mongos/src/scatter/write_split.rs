@@ -8,9 +8,9 @@ use crate::routing::{ROUTE_ATTEMPTS_MAX, Route, Target, note_stale};
 use crate::shards::{is_repeatable_write, label_write};
 use bson::{RawArrayBuf, RawBson};
 use command::{Context, Request, Rewrite, Upserted, WriteError, WriteOptions, WriteOutcome};
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::time::Instant;
-use types::{Fault, Namespace, ShardId};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+use types::{Fault, Namespace, ShardId, W, WriteConcern};
 use value::SharedDoc;
 
 /// Which command a batch belongs to, and under which name its statements travel.
@@ -39,6 +39,9 @@ pub struct WriteBatch<'a> {
     pub kind: WriteKind,
     pub options: &'a WriteOptions,
 }
+
+/// Acknowledged once it is done, before the journal has it.
+const RELAXED: WriteConcern = WriteConcern { w: W::Count(1), journal: Some(false), timeout: Duration::ZERO };
 
 /// One statement on its way.
 #[derive(Debug, Clone)]
@@ -85,6 +88,8 @@ where
         WriteOutcome { n_modified: (kind == WriteKind::Update).then_some(0), ..WriteOutcome::default() };
     let mut pending: VecDeque<Statement> = statements.into();
     let mut stale_rounds = 0;
+    // Shards that have acknowledged runs before those were as safe as the client asks for.
+    let mut unsettled: BTreeSet<ShardId> = BTreeSet::new();
     while !pending.is_empty() {
         ctx.check(Instant::now())?;
         let route = match kind {
@@ -93,6 +98,8 @@ where
         };
         let round = next_round(&route, options.ordered, &pending, &mut outcome.errors, &target_of);
         let targets: Vec<Target> = round.groups.iter().map(|group| group.target.clone()).collect();
+        // The runs of an ordered batch need not each wait for the write concern: one wait at the end is as good.
+        let is_last = !options.ordered || round.span >= pending.len() || route.collection().is_none();
         let answers = fan_out(node, ctx, &targets, is_repeatable_write(ctx), |target| {
             let members: Vec<&Statement> = round
                 .groups
@@ -106,7 +113,7 @@ where
             if is_whole && are_of(request, kind, &members) {
                 return Ok(request.clone());
             }
-            subset(ctx, request, kind, options, &members)
+            subset(ctx, request, kind, options, &members, is_last)
         })
         .await;
 
@@ -114,7 +121,13 @@ where
         for (group, (shard, answer)) in round.groups.iter().zip(answers) {
             let answer = answer.and_then(|reply| WriteOutcome::from_reply(&reply.doc));
             match answer {
-                Ok(part) => absorb(&mut outcome, part, group, &pending),
+                Ok(part) => {
+                    absorb(&mut outcome, part, group, &pending);
+                    match is_last {
+                        true => unsettled.remove(&shard),
+                        false => unsettled.insert(shard.clone()),
+                    };
+                }
                 Err(fault) if note_stale(&node.routing, ns, &fault) => {
                     stale = Some(fault);
                     continue;
@@ -149,11 +162,37 @@ where
             None => drop(pending.drain(..round.span)),
         }
     }
+    settle(node, ctx, unsettled, &mut outcome).await?;
     outcome.errors.sort_by_key(|error| error.index);
     // A broadcast statement may have failed on several shards: the client asked once and hears once.
     outcome.errors.dedup_by_key(|error| error.index);
     outcome.upserted.sort_by_key(|upserted| upserted.index);
     Ok(outcome)
+}
+
+/// Waits until all that the shards have acknowledged is as safe as the client asks for.
+async fn settle(
+    node: &Node,
+    ctx: &Context,
+    shards: BTreeSet<ShardId>,
+    outcome: &mut WriteOutcome,
+) -> Result<(), Fault> {
+    let concern = ctx.envelope.write_concern.clone().unwrap_or_default();
+    if concern.is_unacknowledged() || concern == RELAXED {
+        return Ok(());
+    }
+    let mut body = bson::rawdoc! { "_shardsvrAwaitWrites": 1, "$db": "admin" };
+    body.append(bson::raw::cstr!("writeConcern"), concern.to_doc());
+    let request = Request::from_body(body);
+    let targets: Vec<Target> = shards.into_iter().map(|shard| Target { shard, routing: None }).collect();
+    for (_, answer) in fan_out(node, ctx, &targets, true, |_| Ok(request.clone())).await {
+        let settled = answer.and_then(|reply| WriteOutcome::from_reply(&reply.doc));
+        let settled = settled.map_err(|fault| label_write(fault, ctx))?;
+        if outcome.write_concern_error.is_none() {
+            outcome.write_concern_error = settled.write_concern_error;
+        }
+    }
+    Ok(())
 }
 
 /// What one round sends: the groups, and how many statements from the front on it settles.
@@ -255,6 +294,7 @@ fn subset(
     kind: WriteKind,
     options: &WriteOptions,
     members: &[&Statement],
+    is_last: bool,
 ) -> Result<Request, Fault> {
     let mut rewrite = Rewrite::of(request)
         .sequence(kind.field(), members.iter().map(|statement| statement.raw.clone()).collect())
@@ -263,6 +303,9 @@ fn subset(
         let numbers: RawArrayBuf =
             members.iter().map(|statement| options.statements.of(statement.index)).collect();
         rewrite = rewrite.set("stmtIds", RawBson::Array(numbers));
+    }
+    if !is_last {
+        rewrite = rewrite.set("writeConcern", RELAXED.to_doc());
     }
     rewrite.finish()
 }

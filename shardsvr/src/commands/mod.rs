@@ -1,5 +1,6 @@
 //! The commands of a shard: the engine's, the replica set's, and those by which the config server and routers steer it.
 
+mod await_writes;
 mod collection_info;
 mod create_collection;
 mod critical_section;
@@ -18,6 +19,7 @@ pub fn table() -> Vec<Spec<Node>> {
     table.extend(repl::commands::<Node>());
     table.extend(command::missing(member::MISSING));
     table.extend([
+        await_writes::SPEC,
         collection_info::SPEC,
         create_collection::SPEC,
         critical_section::ENTER,

@@ -211,8 +211,11 @@ impl Code {
     pub fn is_not_primary(self) -> bool {
         matches!(
             self,
-            Code::NotWritablePrimary | Code::NotPrimaryNoSecondaryOk | Code::NotPrimaryOrSecondary
-                | Code::PrimarySteppedDown | Code::InterruptedDueToReplStateChange
+            Code::NotWritablePrimary
+                | Code::NotPrimaryNoSecondaryOk
+                | Code::NotPrimaryOrSecondary
+                | Code::PrimarySteppedDown
+                | Code::InterruptedDueToReplStateChange
         )
     }
 
@@ -221,8 +224,13 @@ impl Code {
         self.is_not_primary()
             || matches!(
                 self,
-                Code::HostUnreachable | Code::HostNotFound | Code::NetworkTimeout | Code::ShutdownInProgress
-                    | Code::InterruptedAtShutdown | Code::ExceededTimeLimit | Code::Location(9001)
+                Code::HostUnreachable
+                    | Code::HostNotFound
+                    | Code::NetworkTimeout
+                    | Code::ShutdownInProgress
+                    | Code::InterruptedAtShutdown
+                    | Code::ExceededTimeLimit
+                    | Code::Location(9001)
                     | Code::ReadConcernMajorityNotAvailableYet
             )
     }

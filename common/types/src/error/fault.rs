@@ -78,7 +78,9 @@ impl Fault {
                 Code::StaleConfig,
                 match wanted {
                     Some(wanted) => format!("{ns}: routed with {received}, shard {shard} has {wanted}"),
-                    None => format!("{ns}: routed with {received}, shard {shard} does not know its version yet"),
+                    None => {
+                        format!("{ns}: routed with {received}, shard {shard} does not know its version yet")
+                    }
                 },
             ),
             StaleRoute::Database { db, received, wanted } => (
@@ -122,7 +124,8 @@ impl Fault {
             return None;
         }
         let number = reply.get_i32("code").unwrap_or(Code::UnknownError.number());
-        let mut fault = Fault::new(Code::from_number(number), reply.get_str("errmsg").unwrap_or("error without errmsg"));
+        let mut fault =
+            Fault::new(Code::from_number(number), reply.get_str("errmsg").unwrap_or("error without errmsg"));
         if let Ok(labels) = reply.get_array("errorLabels") {
             let names = labels.into_iter().flatten().filter_map(|label| label.as_str());
             fault.labels = names.filter_map(Label::from_str_exact).collect();
@@ -150,7 +153,8 @@ mod tests {
     #[test]
     fn a_reply_reads_back() {
         let extra = RawDocumentBuf::try_from(&bson::doc! {"keyPattern": {"_id": 1}}).unwrap();
-        let fault = Fault::new(Code::DuplicateKey, "E11000").with_label(Label::RetryableWriteError).with_extra(extra);
+        let fault =
+            Fault::new(Code::DuplicateKey, "E11000").with_label(Label::RetryableWriteError).with_extra(extra);
         let reply = RawDocumentBuf::try_from(&fault.to_reply()).unwrap();
         assert_eq!(Fault::from_reply(&reply), Some(fault));
         let fine = RawDocumentBuf::try_from(&bson::doc! {"ok": 1.0}).unwrap();
