@@ -74,7 +74,7 @@ fn pymongo_uses_the_cluster() {
     let cluster = Cluster::start(2);
     let mut command = Command::new(python);
     command
-        .args(["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "test_cluster.py"])
+        .args(["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:asyncio", "test_cluster.py"])
         .current_dir(clients::dir().join("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("SHOAL_URI", cluster.uri())
