@@ -7,7 +7,7 @@ use runtime::clock::HybridClock;
 use sharding::documents::ShardEntry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use types::{Code, Fault, Label, ShardId, Timestamp};
 
@@ -15,6 +15,9 @@ use types::{Code, Fault, Label, ShardId, Timestamp};
 const SHARD_PORT: u16 = 27018;
 /// How long the config server may take to list the shards.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How soon a wait for a shard notices that its operation was killed.
+const KILLED_POLL: Duration = Duration::from_millis(100);
 
 /// One shard.
 #[derive(Debug)]
@@ -142,7 +145,8 @@ impl Shards {
         routing: Option<&Routing>,
         repeatable: bool,
     ) -> Result<Reply, Fault> {
-        let answer = shard.client.call(request, routing, ctx.deadline, repeatable).await;
+        let call = shard.client.call(request, routing, ctx.deadline, repeatable);
+        let answer = until_killed(&ctx.killed, call).await;
         match answer {
             Ok(answer) => {
                 self.clock.observe(answer.cluster_time);
@@ -159,6 +163,22 @@ impl Shards {
     }
 }
 
+/// Waits for a shard's answer, unless the operation is killed or its client goes away. Dropping the call tells the shard to stop, too.
+async fn until_killed<T>(
+    killed: &AtomicBool,
+    call: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let mut call = std::pin::pin!(call);
+    loop {
+        if let Ok(answer) = tokio::time::timeout(KILLED_POLL, &mut call).await {
+            return answer;
+        }
+        if killed.load(Ordering::Relaxed) {
+            return Err(Fault::new(Code::Interrupted, "operation was interrupted"));
+        }
+    }
+}
+
 /// Adds the label by which a driver knows that it may send a retryable write once more.
 pub fn label_write(fault: Fault, ctx: &Context) -> Fault {
     if ctx.envelope.txn_number.is_some() && !ctx.envelope.in_transaction() && fault.code.is_retryable() {
@@ -171,4 +191,26 @@ pub fn label_write(fault: Fault, ctx: &Context) -> Fault {
 /// Whether a command with this context may be sent twice: its statements are numbered, so a shard knows them again.
 pub fn is_repeatable_write(ctx: &Context) -> bool {
     ctx.envelope.txn_number.is_some() && ctx.envelope.session.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wait_ends_when_its_operation_is_killed() {
+        let killed = Arc::new(AtomicBool::new(false));
+        let answered = until_killed(&killed, async { Ok(1) }).await;
+        assert_eq!(answered.unwrap(), 1);
+        let waiting = {
+            let killed = killed.clone();
+            async move { until_killed(&killed, std::future::pending::<Result<(), Fault>>()).await }
+        };
+        let (outcome, ()) = futures::future::join(waiting, async {
+            tokio::task::yield_now().await;
+            killed.store(true, Ordering::Relaxed);
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().code, Code::Interrupted);
+    }
 }
