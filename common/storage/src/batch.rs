@@ -268,7 +268,7 @@ impl Batch {
         if self.logged.is_empty() {
             return Ok(shared.log.last());
         }
-        shared.throttle();
+        shared.throttle()?;
         let Batch { snapshot, writes, logged, deltas, unique, multikey, touched } = self;
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
         let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());
@@ -281,6 +281,10 @@ impl Batch {
                 if now.by_ident(collection.id.0).is_none_or(|now| now.version != collection.version) {
                     return Err(Error::WriteConflict);
                 }
+            }
+            // What was written up to there may be in memory no more.
+            if snapshot.timestamp() < shared.spill.newest_time() {
+                return Err(Error::WriteConflict);
             }
             // Entries of an index change only with their record.
             for key in writes.keys().filter(|key| keyspace::is_record(key)) {

@@ -4,6 +4,8 @@
 
 use crate::Error;
 use crate::base::Write;
+use crate::error::Failure;
+use crate::fail;
 use crate::keyspace;
 use crate::options::EngineKind;
 use crate::snapshot::join_base;
@@ -23,6 +25,8 @@ const ROUND_KEYS: usize = 1024;
 /// Writers are slowed from this share of the memory budget on, in percent; a checkpoint starts at half of it.
 const SLOW_PERCENT: usize = 80;
 const URGENT_PERCENT: usize = 50;
+/// Versions are spilled when a checkpoint left more than this.
+const SPILL_PERCENT: usize = 65;
 /// The longest that one commit is held back.
 const SLOW_MAX: Duration = Duration::from_millis(40);
 /// A failed base is tried again after this long.
@@ -30,6 +34,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Control facts of this crate.
 pub(crate) const CHECKPOINT: &str = "storage.checkpoint";
+/// What the base may hold when a checkpoint was not completed: nothing newer.
+pub(crate) const CHECKPOINTING: &str = "storage.checkpointing";
 pub(crate) const SYNCED: &str = "storage.synced";
 
 #[derive(Debug, Default)]
@@ -45,6 +51,7 @@ pub(crate) struct CheckpointStats {
     pub count: u64,
     pub millis: u64,
     pub throttled: u64,
+    pub throttled_micros: u64,
 }
 
 /// State of the checkpoint thread.
@@ -53,7 +60,7 @@ pub(crate) struct Checkpointer {
     wish: Mutex<Wish>,
     wake: Condvar,
     /// One pass at a time.
-    pass: Mutex<()>,
+    pub(crate) pass: Mutex<()>,
     /// Told after every round: memory was freed.
     freed: Condvar,
     freed_lock: Mutex<()>,
@@ -61,6 +68,9 @@ pub(crate) struct Checkpointer {
     count: AtomicU64,
     millis: AtomicU64,
     throttled: AtomicU64,
+    throttled_micros: AtomicU64,
+    /// Why the last checkpoint failed, until one succeeds.
+    failure: Mutex<Option<Failure>>,
 }
 
 impl Checkpointer {
@@ -92,6 +102,7 @@ impl Checkpointer {
             count: self.count.load(Ordering::Relaxed),
             millis: self.millis.load(Ordering::Relaxed),
             throttled: self.throttled.load(Ordering::Relaxed),
+            throttled_micros: self.throttled_micros.load(Ordering::Relaxed),
         }
     }
 }
@@ -120,15 +131,40 @@ impl Shared {
             }
             let before = self.checkpointer.at();
             match self.checkpoint(urgent) {
-                // Held back by a pinned snapshot or the majority: the same again at once would spin.
-                Ok(()) if urgent && self.checkpointer.at() == before => self.pause(Duration::from_millis(20)),
-                Ok(()) => {}
+                Ok(()) => {
+                    let moved = self.checkpointer.at() != before;
+                    if let Err(error) = self.relieve(moved, urgent) {
+                        tracing::error!(%error, "versions could not be spilled");
+                        self.pause(RETRY_AFTER);
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "checkpoint failed");
+                    *self.checkpointer.failure.lock() = Some(Failure::of(&error));
                     self.pause(RETRY_AFTER);
                 }
             }
         }
+    }
+
+    /// After an urgent checkpoint that did not free enough, for the majority or a snapshot holds the stable time back.
+    fn relieve(&self, moved: bool, urgent: bool) -> Result<(), Error> {
+        if !urgent {
+            return Ok(());
+        }
+        if self.pressed(SPILL_PERCENT) {
+            let bytes = self.spill(URGENT_PERCENT)?;
+            self.checkpointer.freed.notify_all();
+            tracing::debug!(bytes, "spilled");
+            if bytes > 0 {
+                return Ok(());
+            }
+        }
+        if !moved {
+            // The same again at once would spin.
+            self.pause(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     fn pause(&self, time: Duration) {
@@ -176,11 +212,19 @@ impl Shared {
     }
 
     /// Before a commit: starts a checkpoint when memory fills, and slows the writer more the fuller it is.
-    pub(crate) fn throttle(&self) {
+    ///
+    /// # Errors
+    /// If memory is full and the base cannot take anything: waiting would not help.
+    pub(crate) fn throttle(&self) -> Result<(), Error> {
         let used = self.versions.bytes();
         let max = self.options.versions_bytes_max.max(1);
         if used <= max / 100 * URGENT_PERCENT {
-            return;
+            return Ok(());
+        }
+        if used > max
+            && let Some(failure) = &*self.checkpointer.failure.lock()
+        {
+            return Err(Error::poisoned(failure));
         }
         self.checkpointer.nudge();
         let slow = max / 100 * SLOW_PERCENT;
@@ -189,8 +233,12 @@ impl Shared {
             let over = (used - slow) as f64 / (max - slow).max(1) as f64;
             let wait = SLOW_MAX.mul_f64((over * over).min(1.0));
             let mut guard = self.checkpointer.freed_lock.lock();
+            let start = Instant::now();
             self.checkpointer.freed.wait_for(&mut guard, wait);
+            let waited = start.elapsed().as_micros() as u64;
+            self.checkpointer.throttled_micros.fetch_add(waited, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     /// One checkpoint. With `urgent` it takes everything that is stable, history window or not.
@@ -200,46 +248,69 @@ impl Shared {
         let Some(at) = self.pins.begin_checkpoint(self.stable(urgent), self.checkpointer.at()) else {
             return Ok(());
         };
-        let done = self.write_base(at);
+        let done = self.control.put(CHECKPOINTING, time(at)).and_then(|()| self.write_base(at));
         self.pins.end_checkpoint();
         done?;
         let synced = self.log.durable_ts();
+        fail::point("control-written");
         self.control.put_all([(CHECKPOINT, time(at)), (SYNCED, time(synced))])?;
+        fail::point("checkpoint-noted");
+        *self.checkpointer.failure.lock() = None;
         self.checkpointer.at.store(at.0, Ordering::Release);
         self.checkpointer.count.fetch_add(1, Ordering::Relaxed);
         self.checkpointer.millis.store(start.elapsed().as_millis() as u64, Ordering::Relaxed);
         tracing::debug!(%at, millis = start.elapsed().as_millis() as u64, "checkpoint");
         self.purge_dropped(at)?;
         match self.options.engine {
-            EngineKind::Sled => self.log.truncate(self.options.oplog_bytes_max, at),
+            EngineKind::Sled | EngineKind::Fjall => {
+                let kept = self.options.oplog_min_retention.as_secs();
+                let kept = if kept == 0 {
+                    Timestamp::MAX
+                } else {
+                    Timestamp(self.pins.committed().0.saturating_sub(kept << 32))
+                };
+                self.log.truncate(self.options.oplog_bytes_max, at, kept)
+            }
             // The log is all that outlives the process.
             EngineKind::Memory => Ok(()),
         }
     }
 
     fn write_base(&self, at: Timestamp) -> Result<(), Error> {
+        fail::point("checkpoint-begun");
         let records = Bytes::from_static(keyspace::RECORDS_START);
         self.move_range(&[], &records, at)?;
         // Entries must not come after their record, whatever the engine keeps of what it was given.
         self.base.flush()?;
+        fail::point("entries-flushed");
         self.move_range(&records, &[u8::MAX], at)?;
         self.base.flush()?;
+        fail::point("records-flushed");
         let counts = self.counts.fold(at);
-        let writes: Vec<Write> = counts
+        let mut writes: Vec<Write> = counts
             .into_iter()
-            .map(|(ident, count)| Write {
-                key: Bytes::from(keyspace::count(ident)),
-                value: Some(join_base(at, &count.to_bytes())),
+            .map(|(ident, count)| {
+                let key = Bytes::from(keyspace::count(ident));
+                let value = Some(join_base(&key, at, &count.to_bytes()));
+                Write { key, value }
             })
             .collect();
+        // The last thing: a base without it has lost something that was written before.
+        writes.push(Write {
+            key: Bytes::from_static(keyspace::COMPLETE_KEY),
+            value: Some(join_base(keyspace::COMPLETE_KEY, at, &[])),
+        });
         self.base.write(&writes)?;
         self.base.flush()?;
+        fail::point("counts-flushed");
         self.counts.folded();
+        self.spill.settled(at)?;
         Ok(())
     }
 
     /// Moves one stretch of the key space, in rounds.
     fn move_range(&self, start: &[u8], end: &[u8], at: Timestamp) -> Result<(), Error> {
+        self.spill.settle(start, end, at)?;
         let mut from = Bound::Included(Bytes::copy_from_slice(start));
         let mut round: Vec<Visible> = Vec::new();
         let mut bytes = 0;
@@ -268,7 +339,7 @@ impl Shared {
             .iter()
             .map(|visible| Write {
                 key: visible.key.clone(),
-                value: visible.value.as_ref().map(|value| join_base(visible.time, value)),
+                value: visible.value.as_ref().map(|value| join_base(&visible.key, visible.time, value)),
             })
             .collect();
         self.base.write(&writes)?;
@@ -286,6 +357,6 @@ impl Shared {
     }
 }
 
-fn time(at: Timestamp) -> RawBson {
+pub(crate) fn time(at: Timestamp) -> RawBson {
     RawBson::Timestamp(at.into())
 }

@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::catalog::Catalog;
 use crate::counts::Delta;
+use crate::fail;
 use crate::oplog::entry;
 use crate::oplog::record::{Draft, Local};
 use crate::store::Shared;
@@ -36,7 +37,9 @@ impl Shared {
             term: self.term.load(Ordering::Acquire),
         };
         let out = build(at)?;
+        fail::point("before-append");
         self.log.append(out.draft, at);
+        fail::point("appended");
         for (key, value) in out.puts {
             self.versions.put(&key, at.ts, value);
         }
@@ -47,6 +50,7 @@ impl Shared {
         }
         self.pins.set_committed(at.ts);
         self.log.publish(at.ts);
+        fail::point("published");
         drop(section);
         if catalog_changes {
             *self.catalog_changes.lock() += 1;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8; 8] = b"SHOALCTL";
 /// The format of the whole data directory.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 /// Magic, format, length, checksum.
 const HEADER_BYTES: usize = 20;
 
@@ -80,6 +80,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh).map_err(Error::io(&fresh))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io(&fresh))?;
+    crate::fail::point("control-renaming");
     fs::rename(&fresh, path).map_err(Error::io(path))?;
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }

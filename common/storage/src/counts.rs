@@ -30,6 +30,11 @@ impl Count {
         self.bytes += other.bytes;
     }
 
+    fn subtract(&mut self, other: Count) {
+        self.records -= other.records;
+        self.bytes -= other.bytes;
+    }
+
     pub(crate) fn is_zero(self) -> bool {
         self == Count::default()
     }
@@ -114,7 +119,7 @@ impl Counts {
     }
 
     /// Puts a counted value in place: `count` as of `at`, and what was committed after `at` on top. In the commit section.
-    pub(crate) fn reset(&self, ident: Ident, count: Count, at: Timestamp, now: Timestamp) {
+    pub(crate) fn reset(&self, ident: Ident, count: Count, at: Timestamp) {
         let mut inner = self.inner.lock();
         inner.pending.retain(|(time, (other, _))| *other != ident || *time > at);
         let mut total = count;
@@ -123,8 +128,28 @@ impl Counts {
         }
         inner.base.insert(ident, count);
         inner.now.insert(ident, total);
-        // So that the next checkpoint writes it, changed or not.
-        inner.pending.push_back((now, (ident, Count::default())));
+        // So that the next checkpoint writes it, changed or not. One that is earlier than `at` writes too much, but knows no
+        // complete index then, and start-up counts it again.
+        inner.unwritten.insert(ident, count);
+    }
+
+    /// Takes back the changes after `to`. Nothing after it was folded.
+    pub(crate) fn roll_back(&self, to: Timestamp) {
+        let mut inner = self.inner.lock();
+        while inner.pending.back().is_some_and(|(time, _)| *time > to) {
+            if let Some((_, (ident, change))) = inner.pending.pop_back() {
+                inner.now.entry(ident).or_default().subtract(change);
+            }
+        }
+    }
+
+    /// Forgets everything but these.
+    pub(crate) fn retain(&self, known: impl Fn(Ident) -> bool) {
+        let mut inner = self.inner.lock();
+        inner.now.retain(|ident, _| known(*ident));
+        inner.base.retain(|ident, _| known(*ident));
+        inner.unwritten.retain(|ident, _| known(*ident));
+        inner.pending.retain(|(_, (ident, _))| known(*ident));
     }
 
     pub(crate) fn forget(&self, ident: Ident) {

@@ -15,6 +15,25 @@ pub struct DuplicateKey {
     pub key_value: RawDocumentBuf,
 }
 
+/// Why the log can no longer be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub reason: String,
+    pub disk_full: bool,
+}
+
+impl Failure {
+    pub(crate) fn of(error: &Error) -> Failure {
+        let full = match error {
+            Error::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            // Engines hand on only the system's sentence.
+            Error::Base(text) => text.contains("No space left") || text.contains("StorageFull"),
+            _ => false,
+        };
+        Failure { reason: error.to_string(), disk_full: full }
+    }
+}
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,12 +65,21 @@ pub enum Error {
     /// The snapshot was let go because it was held past its maximum age while memory ran out.
     #[error("snapshot at {at} has expired")]
     SnapshotTooOld { at: Timestamp },
+    /// The log was cut back to that time; what came after it never happened.
+    #[error("rolled back to {to}")]
+    RolledBack { to: Timestamp },
+    /// A rollback that would lose what a majority may have, or to a time that the log does not have.
+    #[error("cannot roll back to {to}: {reason}")]
+    RollbackRefused { to: Timestamp, reason: String },
     /// The position asked for has left the log.
     #[error("oplog position {at} is gone, oldest is {oldest}")]
     OplogPositionLost { at: Timestamp, oldest: Timestamp },
     /// A write or sync of the log failed earlier. Nothing is accepted until the process is started again.
     #[error("storage stopped accepting writes: {reason}")]
     Poisoned { reason: String },
+    /// As [`Error::Poisoned`]; the disk was full.
+    #[error("storage stopped accepting writes, the disk is full: {reason}")]
+    DiskFull { reason: String },
     #[error("storage is closed")]
     Closed,
     #[error("{path}: {source}")]
@@ -95,10 +123,13 @@ impl Error {
             Error::SnapshotUnavailable { .. } => Fault::new(Code::SnapshotUnavailable, text),
             Error::SnapshotTooOld { .. } => Fault::new(Code::SnapshotTooOld, text),
             Error::OplogPositionLost { .. } => Fault::new(Code::CappedPositionLost, text),
+            Error::RolledBack { .. } => Fault::new(Code::InterruptedDueToReplStateChange, text),
             Error::Closed => Fault::new(Code::ShutdownInProgress, text),
             Error::Locked { .. } => Fault::new(Code::DBPathInUse, text),
             Error::Value(fault) => fault.clone(),
-            Error::Poisoned { .. }
+            Error::DiskFull { .. } => Fault::new(Code::OutOfDiskSpace, text),
+            Error::RollbackRefused { .. }
+            | Error::Poisoned { .. }
             | Error::Io { .. }
             | Error::Corrupt { .. }
             | Error::Format { .. }
@@ -114,8 +145,9 @@ impl Error {
     }
 
     /// A fresh error of the same kind for a further waiter.
-    pub(crate) fn poisoned(reason: &str) -> Error {
-        Error::Poisoned { reason: reason.to_owned() }
+    pub(crate) fn poisoned(failure: &Failure) -> Error {
+        let reason = failure.reason.clone();
+        if failure.disk_full { Error::DiskFull { reason } } else { Error::Poisoned { reason } }
     }
 }
 

@@ -13,6 +13,8 @@ const CATALOG: u8 = 0x01;
 const DROPPED: u8 = 0x02;
 /// The next free ident.
 const NEXT_IDENT: u8 = 0x03;
+/// What a checkpoint writes last: nothing but its time. Base only.
+const COMPLETE: u8 = 0x04;
 /// Index entries: ident of the index, encoded values, record key.
 const INDEX: u8 = 0x10;
 /// Records: ident of the collection, encoded `_id`.
@@ -20,10 +22,15 @@ const RECORD: u8 = 0x20;
 /// Counts: ident → records and bytes. Base only, and the last thing that a checkpoint writes.
 const COUNT: u8 = 0x30;
 
+/// Versions that memory had no room for: escaped key, descending time. Base only, and empty at start-up.
+pub(crate) const SPILL: u8 = 0x40;
+
 /// Space byte and ident.
 pub(crate) const PREFIX_BYTES: usize = 5;
 /// The key of the next free ident.
 pub(crate) const NEXT_IDENT_KEY: &[u8] = &[NEXT_IDENT];
+/// Time of the last checkpoint that the base has whole.
+pub(crate) const COMPLETE_KEY: &[u8] = &[COMPLETE];
 /// First key of the records: a checkpoint syncs what it wrote before it crosses this.
 pub(crate) const RECORDS_START: &[u8] = &[RECORD];
 
@@ -98,6 +105,11 @@ pub(crate) fn dropped_space() -> Range {
 /// All persisted counts.
 pub(crate) fn count_space() -> Range {
     space(COUNT)
+}
+
+/// All spilled versions.
+pub(crate) fn spill_space() -> Range {
+    space(SPILL)
 }
 
 fn space(byte: u8) -> Range {

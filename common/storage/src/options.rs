@@ -24,6 +24,7 @@ pub trait Clock: Send + Sync + 'static {
 pub enum EngineKind {
     #[default]
     Sled,
+    Fjall,
     /// Nothing outlives the process but the log; for tests.
     Memory,
 }
@@ -33,6 +34,7 @@ impl EngineKind {
     pub fn name(self) -> &'static str {
         match self {
             EngineKind::Sled => "sled",
+            EngineKind::Fjall => "fjall",
             EngineKind::Memory => "memory",
         }
     }
@@ -51,6 +53,8 @@ pub struct Options {
     /// The log is kept up to this size; what recovery needs is kept beyond it.
     pub oplog_bytes_max: u64,
     pub oplog_segment_bytes: u64,
+    /// What is younger is kept in the log beyond its size.
+    pub oplog_min_retention: Duration,
     pub checkpoint_interval: Duration,
     /// The log is synced at least this often, and at once when somebody waits for it.
     pub sync_interval: Duration,
@@ -73,6 +77,7 @@ impl Options {
             versions_bytes_max: 512 * MIB,
             oplog_bytes_max: 1024 * MIB as u64,
             oplog_segment_bytes: 64 * MIB as u64,
+            oplog_min_retention: Duration::ZERO,
             checkpoint_interval: Duration::from_secs(60),
             sync_interval: Duration::from_millis(50),
             history_window: Duration::from_secs(10),

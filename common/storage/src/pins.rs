@@ -144,6 +144,31 @@ impl Registry {
         expired.len()
     }
 
+    /// Goes back to `to`: pins after it are taken back, and nobody can pin a later time until it is committed again.
+    /// The caller holds a pin at `to`, and the commit section.
+    pub(crate) fn roll_back(&self, to: Timestamp) {
+        let mut expired = Vec::new();
+        let mut inner = self.inner.lock();
+        self.set_committed(to);
+        inner.pinned.retain(|(at, _), (_, pin)| {
+            let keep = *at <= to;
+            if !keep && let Some(pin) = pin.upgrade() {
+                pin.expired.store(true, Ordering::Release);
+                expired.push(pin);
+            }
+            keep
+        });
+        // A pin's drop takes the same lock.
+        drop(inner);
+    }
+
+    /// The oldest time that somebody reads now, or the newest commit.
+    pub(crate) fn oldest_read(&self) -> Timestamp {
+        let inner = self.inner.lock();
+        let committed = self.committed();
+        inner.pinned.keys().next().map_or(committed, |(at, _)| committed.min(*at))
+    }
+
     /// Number of pins and the oldest.
     pub(crate) fn oldest(&self) -> (usize, Option<Timestamp>) {
         let inner = self.inner.lock();

@@ -6,17 +6,20 @@ use crate::Error;
 use crate::base::Engine;
 use crate::batch::{document_id, entry_value};
 use crate::catalog::Catalog;
-use crate::checkpoint::{CHECKPOINT, Checkpointer, SYNCED};
+use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
 use crate::collection::Collection;
 use crate::control::Control;
 use crate::counts::{Count, Counts};
+use crate::fail;
 use crate::index;
 use crate::keyspace::{self, Ident, Range};
 use crate::oplog::{Log, Record};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
+use crate::rollback::NEXT_IDENT;
 use crate::scan::Direction;
 use crate::snapshot::split_base;
+use crate::spill::Spill;
 use crate::store::{Shared, Store};
 use crate::versions::{Value, Versions};
 use arc_swap::ArcSwap;
@@ -53,6 +56,24 @@ fn fact(control: &Control, name: &str) -> Timestamp {
     control.get(name).and_then(|value| value.as_timestamp()).map_or(Timestamp::ZERO, Timestamp::from)
 }
 
+/// A base that has lost the end of what a checkpoint wrote is refused: the log may no longer have it.
+fn check_complete(base: &dyn Engine, checkpoint: Timestamp) -> Result<(), Error> {
+    if checkpoint == Timestamp::ZERO {
+        return Ok(());
+    }
+    let stored = base.get(keyspace::COMPLETE_KEY)?;
+    let complete = stored.map(|stored| split_base(keyspace::COMPLETE_KEY, &stored)).transpose()?;
+    match complete {
+        Some((time, _)) if time >= checkpoint => Ok(()),
+        found => {
+            let found = found.map_or(Timestamp::ZERO, |(time, _)| time);
+            Err(Error::Damaged(format!(
+                "the base ends with the checkpoint at {found}, but the one at {checkpoint} was complete; its files are kept as they are"
+            )))
+        }
+    }
+}
+
 /// Builds the state of a store from base and log.
 pub(crate) fn recover(
     options: Options,
@@ -63,10 +84,11 @@ pub(crate) fn recover(
     // An engine that forgets has everything to learn from the log again.
     let checkpoint = match options.engine {
         EngineKind::Memory => Timestamp::ZERO,
-        EngineKind::Sled => fact(&control, CHECKPOINT),
+        EngineKind::Sled | EngineKind::Fjall => fact(&control, CHECKPOINT),
     };
     let synced = fact(&control, SYNCED);
-    let mut replay = Replay::load(base.clone())?;
+    check_complete(&*base, checkpoint)?;
+    let mut replay = Replay::load(base.clone(), options.versions_bytes_max)?;
     let dir = options.dir.join("oplog");
     let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, &mut |record| {
         replay.record(record)
@@ -82,18 +104,27 @@ pub(crate) fn recover(
         millis = start.elapsed().as_millis() as u64,
         "storage recovered"
     );
+    fail::point("recovered");
+    let taken = control.get(NEXT_IDENT).and_then(|value| value.as_i64()).unwrap_or(0);
+    replay.next_ident = replay.next_ident.max(Ident::try_from(taken).unwrap_or(Ident::MAX));
     let mut catalog = Catalog::default();
     for collection in replay.collections.into_values() {
         catalog.put(collection);
     }
-    let Replay { versions, counts, next_ident, .. } = replay;
+    let Replay { versions, spill, counts, next_ident, .. } = replay;
     let pins = Arc::new(Registry::default());
     pins.set_committed(last);
-    // The base may be ahead of the checkpoint, up to anything that was synced.
-    pins.set_floor(last);
+    // The base may be ahead of the last complete checkpoint, up to the one that was going on.
+    let floor = match options.engine {
+        EngineKind::Memory => Timestamp::ZERO,
+        _ if control.get(CHECKPOINTING).is_none() => last,
+        _ => checkpoint.max(fact(&control, CHECKPOINTING)),
+    };
+    pins.set_floor(floor.min(last));
     let term = if recovered.last.ts == Timestamp::ZERO { FIRST_TERM } else { recovered.last.term };
     Ok(Arc::new(Shared {
         versions,
+        spill,
         base,
         log: Arc::new(recovered.log),
         pins,
@@ -122,15 +153,26 @@ impl Store {
                 continue;
             }
             tracing::info!(ns = %collection.ns, indexes = doubtful.len(), "building indexes again");
-            let idents: Vec<Ident> = doubtful.iter().map(|index| index.id.0).collect();
-            let open: Vec<_> = doubtful.into_iter().filter(|index| index.ready.is_none()).collect();
-            index::build::run(&self.shared, collection.id.0, &idents).or_else(|error| match error {
+            let (open, ready): (Vec<_>, Vec<_>) =
+                doubtful.into_iter().partition(|index| index.ready.is_none());
+            for index in ready {
+                // As of the first time that may be read through it: the log had what changed later.
+                let at = self.shared.pins.floor().max(index.ready.unwrap_or_default());
+                index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
+            }
+            if open.is_empty() {
+                continue;
+            }
+            let idents: Vec<Ident> = open.iter().map(|index| index.id.0).collect();
+            match index::build::run(&self.shared, collection.id.0, &idents) {
+                Ok(()) => drop(self.finish_build(collection, &open)?),
                 // A build that was going to fail; whoever asked for it is gone.
-                Error::DuplicateKey(_) | Error::Unindexable { .. } if !open.is_empty() => Ok(()),
-                other => Err(other),
-            })?;
-            if !open.is_empty() {
-                self.finish_build(collection, &open)?;
+                Err(Error::DuplicateKey(_) | Error::Unindexable { .. }) => {
+                    for index in &open {
+                        self.drop_index(&collection.ns, &index.name)?;
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -141,6 +183,8 @@ impl Store {
 struct Replay {
     base: Arc<dyn Engine>,
     versions: Versions,
+    spill: Spill,
+    versions_bytes_max: usize,
     counts: Counts,
     /// Times of the counts in the base: changes up to there are in them.
     counted: HashMap<Ident, Timestamp>,
@@ -153,9 +197,11 @@ struct Replay {
 
 impl Replay {
     /// What the base has of catalogue and counts.
-    fn load(base: Arc<dyn Engine>) -> Result<Replay, Error> {
+    fn load(base: Arc<dyn Engine>, versions_bytes_max: usize) -> Result<Replay, Error> {
         let mut replay = Replay {
             versions: Versions::default(),
+            spill: Spill::open(base.clone())?,
+            versions_bytes_max,
             counts: Counts::default(),
             counted: HashMap::new(),
             collections: BTreeMap::new(),
@@ -166,17 +212,17 @@ impl Replay {
         };
         for pair in all(&base, keyspace::catalog_space()) {
             let (key, stored) = pair?;
-            replay.define(&key, &Some(split_base(&stored)?.1))?;
+            replay.define(&key, &Some(split_base(&key, &stored)?.1))?;
         }
         for pair in all(&base, keyspace::count_space()) {
             let (key, stored) = pair?;
-            let (at, value) = split_base(&stored)?;
+            let (at, value) = split_base(&key, &stored)?;
             let ident = keyspace::ident_of(&key).ok_or_else(|| Error::Damaged("count key".to_owned()))?;
             replay.counts.load(ident, Count::from_bytes(&value)?);
             replay.counted.insert(ident, at);
         }
         if let Some(stored) = base.get(keyspace::NEXT_IDENT_KEY)? {
-            replay.take_ident(&split_base(&stored)?.1)?;
+            replay.take_ident(&split_base(keyspace::NEXT_IDENT_KEY, &stored)?.1)?;
         }
         Ok(replay)
     }
@@ -204,6 +250,7 @@ impl Replay {
     }
 
     fn record(&mut self, record: Record) -> Result<(), Error> {
+        fail::point("replaying");
         let at = record.at.ts;
         let local = record.local()?;
         for (key, value) in local.puts {
@@ -225,6 +272,10 @@ impl Replay {
         let counted = &self.counted;
         let fresh = |ident: &Ident| counted.get(ident).is_none_or(|time| *time < at);
         self.counts.apply(at, local.deltas.into_iter().filter(|(ident, _)| fresh(ident)));
+        if self.versions.bytes() > self.versions_bytes_max / 2 {
+            let goal = self.versions_bytes_max / 4;
+            self.spill.fill(&self.versions, at, &|| self.versions.bytes() <= goal)?;
+        }
         self.replayed += 1;
         if self.replayed.is_multiple_of(PROGRESS_EVERY) {
             tracing::info!(replayed = self.replayed, %at, "recovering");
@@ -233,7 +284,7 @@ impl Replay {
     }
 
     fn base_time(&self, key: &[u8]) -> Result<Option<Timestamp>, Error> {
-        self.base.get(key)?.map(|stored| split_base(&stored).map(|(time, _)| time)).transpose()
+        self.base.get(key)?.map(|stored| split_base(key, &stored).map(|(time, _)| time)).transpose()
     }
 
     /// Applies one entry, or each of an `applyOps`.
@@ -280,9 +331,9 @@ impl Replay {
     ) -> Result<(), Error> {
         let record_key = collection.record_key(document_id(doc)?);
         let key = keyspace::record(collection.id.0, &record_key);
-        let old = match self.versions.get(&key, Timestamp::MAX) {
+        let old = match self.spill.newest_of(&self.versions, &key, Timestamp::MAX)? {
             Some((_, value)) => value,
-            None => match self.base.get(&key)?.map(|stored| split_base(&stored)).transpose()? {
+            None => match self.base.get(&key)?.map(|stored| split_base(&key, &stored)).transpose()? {
                 Some((time, _)) if time >= at => return Ok(()),
                 found => found.map(|(_, value)| value),
             },

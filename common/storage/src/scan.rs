@@ -7,6 +7,7 @@ use crate::base::{BaseIter, Bounds};
 use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
 use crate::snapshot::{Snapshot, document, split_base};
+use crate::spill::SpillScan;
 use crate::versions::Visible;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -34,6 +35,9 @@ pub(crate) struct Merge {
     stretch: usize,
     captured: std::vec::IntoIter<Visible>,
     base: Option<BaseIter>,
+    spilled: Option<SpillScan>,
+    next_spilled: Option<Visible>,
+    next_captured: Option<Visible>,
     next_version: Option<Visible>,
     next_base: Option<(Bytes, Bytes)>,
     failed: bool,
@@ -50,6 +54,9 @@ impl Merge {
             stretch: STRETCH_MIN,
             captured: Vec::new().into_iter(),
             base: None,
+            spilled: None,
+            next_spilled: None,
+            next_captured: None,
             next_version: None,
             next_base: None,
             failed: false,
@@ -92,7 +99,8 @@ impl Merge {
         };
         self.stretch = (self.stretch * 2).min(STRETCH_MAX);
         self.captured = out.into_iter();
-        self.next_version = self.captured.next();
+        // From memory to the spill space to the base: in the order in which a version may move.
+        self.spilled = self.snapshot.shared.spill.range(&bounds, at, self.direction);
         self.base = Some(self.snapshot.shared.base.range(bounds, self.direction));
         true
     }
@@ -109,9 +117,48 @@ impl Merge {
         Ok(())
     }
 
+    /// The next key of memory and spill space, in its newer version of both.
+    fn fill_version(&mut self) -> Result<(), Error> {
+        if self.next_version.is_some() {
+            return Ok(());
+        }
+        if self.next_captured.is_none() {
+            self.next_captured = self.captured.next();
+        }
+        if self.next_spilled.is_none()
+            && let Some(spilled) = &mut self.spilled
+        {
+            self.next_spilled = spilled.next().transpose()?;
+            if self.next_spilled.is_none() {
+                self.spilled = None;
+            }
+        }
+        let order = match (&self.next_captured, &self.next_spilled) {
+            (_, None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+            (Some(captured), Some(spilled)) => match self.direction {
+                Direction::Forward => captured.key.cmp(&spilled.key),
+                Direction::Backward => spilled.key.cmp(&captured.key),
+            },
+        };
+        self.next_version = match order {
+            Ordering::Less => self.next_captured.take(),
+            Ordering::Greater => self.next_spilled.take(),
+            Ordering::Equal => {
+                let both = (self.next_captured.take(), self.next_spilled.take());
+                match both {
+                    (Some(captured), Some(spilled)) if spilled.time > captured.time => Some(spilled),
+                    (captured, _) => captured,
+                }
+            }
+        };
+        Ok(())
+    }
+
     fn advance(&mut self) -> Result<Option<(Bytes, Bytes)>, Error> {
         loop {
             self.fill_base()?;
+            self.fill_version()?;
             let order = match (&self.next_version, &self.next_base) {
                 (None, None) => {
                     if self.capture() {
@@ -128,14 +175,14 @@ impl Merge {
             };
             if order == Ordering::Greater {
                 if let Some((key, stored)) = self.next_base.take() {
-                    return Ok(Some((key, split_base(&stored)?.1)));
+                    let value = split_base(&key, &stored)?.1;
+                    return Ok(Some((key, value)));
                 }
             } else {
                 if order == Ordering::Equal {
                     self.next_base = None;
                 }
                 let version = self.next_version.take();
-                self.next_version = self.captured.next();
                 if let Some(Visible { key, value: Some(value), .. }) = version {
                     return Ok(Some((key, value)));
                 }

@@ -14,8 +14,9 @@ use types::Timestamp;
 use value::SharedDoc;
 use value::interval::KeyRange;
 
-/// Times stand in front of every value of the base.
-pub(crate) const BASE_TIME_BYTES: usize = 8;
+/// Checksum and time stand in front of every value of the base.
+const CRC_BYTES: usize = 4;
+const BASE_HEADER_BYTES: usize = CRC_BYTES + 8;
 
 /// A pinned time. Cheap to clone; the time is held until the last clone is gone.
 #[derive(Clone)]
@@ -75,9 +76,10 @@ impl Snapshot {
 
     /// The value of a full key.
     pub(crate) fn value(&self, key: &[u8]) -> Result<Value, Error> {
-        let found = match self.shared.versions.get(key, self.pin.at) {
+        let shared = &self.shared;
+        let found = match shared.spill.newest_of(&shared.versions, key, self.pin.at)? {
             Some((_, value)) => value,
-            None => self.shared.base_value(key)?.map(|(_, value)| value),
+            None => shared.base_value(key)?.map(|(_, value)| value),
         };
         // After the read: what was evicted under an expired pin may just have been missed.
         self.check()?;
@@ -85,19 +87,37 @@ impl Snapshot {
     }
 }
 
-/// Splits a value of the base into time and value.
-pub(crate) fn split_base(stored: &Bytes) -> Result<(Timestamp, Bytes), Error> {
-    let time = stored.get(..BASE_TIME_BYTES).and_then(|bytes| bytes.try_into().ok());
-    let time = time.ok_or_else(|| Error::Damaged("value of the base without a time".to_owned()))?;
-    Ok((Timestamp(u64::from_le_bytes(time)), stored.slice(BASE_TIME_BYTES..)))
+/// Splits a value of the base into time and value, if it is what was written under that key.
+pub(crate) fn split_base(key: &[u8], stored: &Bytes) -> Result<(Timestamp, Bytes), Error> {
+    let damaged = || Error::Damaged(format!("value of the base under key {}", hex(key)));
+    let (crc, rest) = stored.split_first_chunk::<CRC_BYTES>().ok_or_else(damaged)?;
+    let time = rest.first_chunk().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*crc) != checksum(key, rest) {
+        return Err(damaged());
+    }
+    Ok((Timestamp(u64::from_le_bytes(*time)), stored.slice(BASE_HEADER_BYTES..)))
 }
 
 /// The form in which a value goes to the base.
-pub(crate) fn join_base(at: Timestamp, value: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(BASE_TIME_BYTES + value.len());
+pub(crate) fn join_base(key: &[u8], at: Timestamp, value: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(BASE_HEADER_BYTES + value.len());
+    out.extend_from_slice(&[0; CRC_BYTES]);
     out.extend_from_slice(&at.0.to_le_bytes());
     out.extend_from_slice(value);
+    let crc = checksum(key, out.get(CRC_BYTES..).unwrap_or_default());
+    if let Some(place) = out.first_chunk_mut() {
+        *place = crc.to_le_bytes();
+    }
     Bytes::from(out)
+}
+
+/// Over key, time and value: a value in the wrong place is as bad as a wrong one.
+fn checksum(key: &[u8], rest: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(key), rest)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(64).map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) fn document(bytes: Bytes) -> Result<SharedDoc, Error> {

@@ -11,6 +11,7 @@ use crate::oplog::{Log, LogStats, OplogReader};
 use crate::options::Options;
 use crate::pins::Registry;
 use crate::snapshot::{Snapshot, split_base};
+use crate::spill::{Spill, SpillStats};
 use crate::versions::Versions;
 use crate::{Error, recovery};
 use arc_swap::ArcSwap;
@@ -33,6 +34,7 @@ const LOCK_RETRY_AFTER: Duration = Duration::from_millis(10);
 pub(crate) struct Shared {
     pub options: Options,
     pub versions: Versions,
+    pub spill: Spill,
     pub base: Arc<dyn Engine>,
     pub log: Arc<Log>,
     pub pins: Arc<Registry>,
@@ -54,7 +56,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A value of the base with the time of its last change.
     pub(crate) fn base_value(&self, key: &[u8]) -> Result<Option<(Timestamp, Bytes)>, Error> {
-        self.base.get(key)?.map(|stored| split_base(&stored)).transpose()
+        self.base.get(key)?.map(|stored| split_base(key, &stored)).transpose()
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {
@@ -123,8 +125,14 @@ pub struct StoreStats {
     pub floor: Timestamp,
     pub pinned_snapshots: usize,
     pub oldest_pinned: Option<Timestamp>,
+    /// Versions in the spill space of the base now, their bytes, and the bytes that ever went there.
+    pub spilled_versions: u64,
+    pub spilled_bytes: u64,
+    pub spilled_total_bytes: u64,
     /// Commits that were slowed because memory ran low.
     pub throttled: u64,
+    /// How long all of them were held back.
+    pub throttled_micros: u64,
 }
 
 impl Store {
@@ -223,16 +231,25 @@ impl Store {
     /// [`Error::Poisoned`] when the log cannot be written any more.
     pub fn durable(&self, op_time: OpTime) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let log = self.shared.log.clone();
+        let epoch = log.epoch();
         async move {
-            if log.durable_ts() >= op_time.ts {
+            if log.durable_ts() >= op_time.ts && log.epoch() == epoch {
                 return Ok(());
             }
             let mut durable = log.durable();
             log.request_sync(op_time.ts);
             let reached = durable
-                .wait_for(|durable| durable.at.ts >= op_time.ts || durable.failed.is_some())
+                .wait_for(|durable| {
+                    durable.epoch != epoch || durable.at.ts >= op_time.ts || durable.failed.is_some()
+                })
                 .await
                 .map_err(|_| Error::Closed)?;
+            if reached.epoch != epoch {
+                let to = log.cut_since(epoch);
+                if to < op_time.ts {
+                    return Err(Error::RolledBack { to });
+                }
+            }
             match &reached.failed {
                 Some(reason) if reached.at.ts < op_time.ts => Err(Error::poisoned(reason)),
                 _ => Ok(()),
@@ -253,7 +270,9 @@ impl Store {
         let mut durable = self.shared.log.durable();
         async move {
             let failed = durable.wait_for(|durable| durable.failed.is_some()).await;
-            let reason = failed.ok().map(|durable| durable.failed.as_deref().unwrap_or_default().to_owned());
+            let reason = failed.ok().map(|durable| {
+                durable.failed.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default()
+            });
             match reason {
                 Some(reason) => reason,
                 // The log is gone with the store: nothing will fail any more.
@@ -306,6 +325,7 @@ impl Store {
         let shared = &self.shared;
         let LogStats { syncs, sync_nanos, written_bytes, waits } = shared.log.stats();
         let checkpoint = shared.checkpointer.stats();
+        let SpillStats { keys, bytes, total_bytes } = shared.spill.stats();
         let (pinned_snapshots, oldest_pinned) = shared.pins.oldest();
         StoreStats {
             versions_bytes: shared.versions.bytes(),
@@ -324,7 +344,11 @@ impl Store {
             floor: shared.pins.floor(),
             pinned_snapshots,
             oldest_pinned,
+            spilled_versions: keys,
+            spilled_bytes: bytes,
+            spilled_total_bytes: total_bytes,
             throttled: checkpoint.throttled,
+            throttled_micros: checkpoint.throttled_micros,
         }
     }
 }

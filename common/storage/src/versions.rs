@@ -260,6 +260,51 @@ impl Versions {
         }
     }
 
+    /// Every version no newer than `at` of the keys from `from` on, up to a number of versions or bytes. Returns the key to go on
+    /// with, `None` at the end of the map.
+    pub(crate) fn collect_old(
+        &self,
+        from: &[u8],
+        at: Timestamp,
+        limit: usize,
+        bytes_max: usize,
+        out: &mut Vec<Visible>,
+    ) -> Option<Bytes> {
+        let start = Probe(from, Timestamp::MAX);
+        let lower: Bound<&dyn Timed> = Bound::Included(&start);
+        let (mut bytes, mut steps) = (0, 0);
+        for entry in self.map.range::<dyn Timed, _>((lower, Bound::Unbounded)) {
+            let version = entry.key();
+            let full = steps >= limit || bytes >= bytes_max;
+            if full && out.last().is_none_or(|last| last.key != version.key()) {
+                return Some(version.shared_key());
+            }
+            steps += 1;
+            if version.time() <= at {
+                bytes += version.0.len() + entry.value().as_ref().map_or(0, Bytes::len);
+                let (key, time) = (version.shared_key(), version.time());
+                out.push(Visible { key, value: entry.value().clone(), time });
+            }
+        }
+        None
+    }
+
+    /// Removes one version.
+    pub(crate) fn remove_one(&self, key: &[u8], at: Timestamp) {
+        if let Some(entry) = self.map.remove(&VersionKey::new(key, at)) {
+            self.bytes.fetch_sub(cost(key.len(), entry.value()), Ordering::Relaxed);
+        }
+    }
+
+    /// Removes every version newer than `at`. While nothing is committed and nobody reads later than `at`.
+    pub(crate) fn remove_newer(&self, at: Timestamp) {
+        for entry in self.map.iter() {
+            if entry.key().time() > at && entry.remove() {
+                self.bytes.fetch_sub(cost(entry.key().key().len(), entry.value()), Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Removes every version in a range of keys, whatever its time. For dropped collections that nobody can read.
     pub(crate) fn remove_range(&self, start: &[u8], end: &[u8]) {
         let bounds: (Bound<&dyn Timed>, Bound<&dyn Timed>) =

@@ -1,6 +1,7 @@
-//! A real process that is killed at random moments: every durable acknowledgement is there, batches are whole, nothing is doubled,
-//! counts are exact, indexes equal records. `SHOAL_STORAGE_KILLS` sets how often.
-//! In a binary of its own: a test that forks holds the file locks of all tests beside it for a moment.
+//! A real process that is killed, at every named place and at random moments: every durable acknowledgement is there, batches
+//! are whole, nothing is doubled, counts are exact, indexes equal records. The next process checks what the last one left.
+//! `SHOAL_STORAGE_KILLS` sets how often. In a binary of its own: a test that forks holds the file locks of all tests beside it
+//! for a moment.
 
 #![allow(clippy::unwrap_used, reason = "clippy takes only cfg(test) modules for tests")]
 
@@ -14,15 +15,24 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use storage::{Clock, CommitMeta, Direction, Error, Options, Store};
-use types::Namespace;
+use storage::{Clock, CommitMeta, Direction, EngineKind, Error, FAIL_POINTS, Options, Store};
+use types::{Namespace, Timestamp};
 use value::interval::KeyRange;
 
 const DIR: &str = "SHOAL_STORAGE_CRASH_DIR";
-const KILLS_DEFAULT: u64 = 12;
+const ENGINE: &str = "SHOAL_STORAGE_CRASH_ENGINE";
+/// What was acknowledged to processes before: `writer=number,…`.
+const ACKED: &str = "SHOAL_STORAGE_CRASH_ACKED";
+const FAIL_POINT: &str = "SHOAL_FAILPOINT";
+/// Over both engines.
+const KILLS_DEFAULT: usize = 204;
 const WRITERS: i32 = 3;
 /// `_id` of the n-th document of a writer.
 const STRIDE: i32 = 1_000_000;
+/// Documents of a writer are removed again after this many more, so that checks stay short.
+const KEPT: i32 = 60;
+/// A process that was to end at a named place and does not come there is killed after this.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Goes on by a millisecond with each look.
 struct Ticks(AtomicI64);
@@ -33,16 +43,23 @@ impl Clock for Ticks {
     }
 }
 
-fn open(dir: &Path) -> Store {
+fn open(dir: &Path, engine: EngineKind) -> Store {
     let clock = Arc::new(Ticks(AtomicI64::new(1_700_000_000_000)));
+    let lag = Arc::new(AtomicI64::new(0));
     Store::open(Options {
+        engine,
         cache_bytes: 1 << 20,
         checkpoint_interval: Duration::from_millis(10),
-        versions_bytes_max: 1 << 20,
-        oplog_bytes_max: 256 * 1024,
-        oplog_segment_bytes: 64 * 1024,
+        versions_bytes_max: 256 << 10,
+        oplog_bytes_max: 128 * 1024,
+        oplog_segment_bytes: 32 * 1024,
         sync_interval: Duration::from_millis(5),
         history_window: Duration::ZERO,
+        // Now and then nothing is stable for a while, so that versions are spilled.
+        majority_point: Some(Arc::new(move || {
+            let looks = lag.fetch_add(1, Ordering::Relaxed);
+            if looks % 200 < 120 { Timestamp::MAX } else { Timestamp::ZERO }
+        })),
         ..Options::new(dir, clock)
     })
     .unwrap()
@@ -56,7 +73,8 @@ fn key(id: i32) -> Vec<u8> {
     value::key::of(RawBsonRef::Int32(id))
 }
 
-/// Each commit of a writer inserts its next document, changes the one before, and counts in a document of its own.
+/// Each commit of a writer inserts its next document, changes the one before, removes an old one, and counts in a document of
+/// its own.
 fn write(store: &Store, writer: i32) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let catalog = store.catalog();
@@ -79,26 +97,46 @@ fn write(store: &Store, writer: i32) {
             let done = rawdoc! {"_id": id - 1, "x": number - 1, "done": true};
             batch.update(collection, &key(id - 1), &last, &done).unwrap();
         }
+        if number > KEPT {
+            let last = batch.get(collection, &key(id - KEPT)).unwrap().unwrap();
+            batch.delete(collection, &key(id - KEPT), &last).unwrap();
+        }
         match batch.commit(CommitMeta::default()) {
             Ok(at) => runtime.block_on(store.durable(at)).unwrap(),
             Err(Error::WriteConflict) => continue,
             Err(error) => panic!("{error}"),
         }
-        let line = format!("ack {writer} {number}\n");
-        std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+        tell(&format!("ack {writer} {number}\n"));
     }
+}
+
+fn tell(line: &str) {
+    std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
 /// The process that is killed. Does nothing when run as an ordinary test.
 #[test]
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
-    let store = open(Path::new(&dir));
+    let engine = if std::env::var(ENGINE).unwrap() == "fjall" { EngineKind::Fjall } else { EngineKind::Sled };
+    let acked: HashMap<i32, i32> = std::env::var(ACKED)
+        .unwrap()
+        .split(',')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(writer, number)| (writer.parse().unwrap(), number.parse().unwrap()))
+        .collect();
+    let store = open(Path::new(&dir), engine);
     if store.catalog().get(&ns()).is_none() {
+        assert!(acked.is_empty(), "the collection is gone");
         store.create_collection(&ns(), None, &rawdoc! {}).unwrap();
-        store.create_indexes(&ns(), &[rawdoc! {"key": {"x": 1}}]).unwrap();
     }
-    std::io::stdout().lock().write_all(b"ready\n").unwrap();
+    if store.catalog().get(&ns()).unwrap().index("x_1").is_none() {
+        assert!(acked.is_empty(), "the index is gone");
+        store.create_indexes(&ns(), &[rawdoc! {"key": {"x": 1}}]).unwrap();
+        store.sync().unwrap();
+    }
+    check(&store, &acked);
+    tell("ready\n");
     thread::scope(|scope| {
         for writer in 0..WRITERS {
             let store = &store;
@@ -107,44 +145,118 @@ fn victim() {
     });
 }
 
+/// How a process ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    At(&'static str, u64),
+    After(Duration),
+}
+
+/// A draw from `0..below`, the same in every run.
+fn draw(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % below
+}
+
+/// Starts a process, lets it end, and takes note of what it acknowledged. Says whether it came to the named place.
+fn life(dir: &Path, engine: &str, end: End, acked: &mut HashMap<i32, i32>) -> bool {
+    let told: Vec<String> = acked.iter().map(|(writer, number)| format!("{writer}={number}")).collect();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
+        .env(DIR, dir)
+        .env(ENGINE, engine)
+        .env(ACKED, told.join(","))
+        .env_remove(FAIL_POINT)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if let End::At(name, times) = end {
+        command.env(FAIL_POINT, format!("{name}:{times}"));
+    }
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut errors = child.stderr.take().unwrap();
+    let told = thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut errors, &mut text).ok();
+        text
+    });
+    let (ready, started) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut last = HashMap::new();
+        for line in lines.map_while(Result::ok) {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                // The test runner prints on the same line before the first one.
+                [.., "ready"] => ready.send(()).unwrap(),
+                [.., "ack", writer, number] => {
+                    last.insert(writer.parse::<i32>().unwrap(), number.parse::<i32>().unwrap());
+                }
+                _ => {}
+            }
+        }
+        last
+    });
+    let wait = |time| started.recv_timeout(time);
+    // Ends with its output: when it is told that it is ready, or by its own hand before.
+    let is_ready = wait(Duration::from_secs(60)).is_ok();
+    let by_itself = match end {
+        End::At(..) => wait(PATIENCE) == Err(mpsc::RecvTimeoutError::Disconnected),
+        End::After(time) => wait(time) == Err(mpsc::RecvTimeoutError::Disconnected),
+    };
+    child.kill().ok();
+    let status = child.wait().unwrap();
+    acked.extend(reader.join().unwrap());
+    let errors = told.join().unwrap();
+    let aborted = std::os::unix::process::ExitStatusExt::signal(&status) == Some(6);
+    match end {
+        End::At(..) if by_itself => assert!(aborted, "{end:?}: {status}: {errors}"),
+        End::At(..) => assert!(is_ready, "{end:?}: {errors}"),
+        End::After(_) => assert!(is_ready && !by_itself, "{end:?}: {status}: {errors}"),
+    }
+    by_itself
+}
+
+fn lives(engine: &'static str, kind: EngineKind, kills: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acked = HashMap::new();
+    let mut seed = 7;
+    let mut reached: HashMap<&str, usize> = HashMap::new();
+    for kill in 0..kills {
+        // Two of three at a named place.
+        let end = if kill % 3 == 2 {
+            End::After(Duration::from_millis(1 + draw(&mut seed, 60)))
+        } else {
+            let point = FAIL_POINTS[(kill - kill / 3) % FAIL_POINTS.len()];
+            End::At(point, 1 + draw(&mut seed, 4))
+        };
+        if life(dir.path(), engine, end, &mut acked)
+            && let End::At(name, _) = end
+        {
+            *reached.entry(name).or_default() += 1;
+        }
+    }
+    check(&open(dir.path(), kind), &acked);
+    println!("{engine}: {kills} kills, {acked:?} acknowledged, ended by itself at {reached:?}");
+    assert!(acked.values().sum::<i32>() > 20, "{acked:?}");
+    if kills >= 100 {
+        let missed: Vec<_> = FAIL_POINTS.iter().filter(|point| !reached.contains_key(**point)).collect();
+        assert!(missed.is_empty(), "never came to {missed:?}");
+    }
+}
+
 #[test]
 fn a_killed_process_loses_nothing_acknowledged() {
-    let kills = std::env::var("SHOAL_STORAGE_KILLS").ok().and_then(|kills| kills.parse().ok());
-    let dir = tempfile::tempdir().unwrap();
-    let mut acknowledged: HashMap<i32, i32> = HashMap::new();
-    for kill in 0..kills.unwrap_or(KILLS_DEFAULT) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
-            .env(DIR, dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (ready, started) = mpsc::channel();
-        let reader = thread::spawn(move || {
-            let mut last = HashMap::new();
-            for line in lines.map_while(Result::ok) {
-                let words: Vec<&str> = line.split(' ').collect();
-                match words.as_slice() {
-                    // The test runner prints on the same line before the first one.
-                    [.., "ready"] => ready.send(()).unwrap(),
-                    [.., "ack", writer, number] => {
-                        last.insert(writer.parse::<i32>().unwrap(), number.parse::<i32>().unwrap());
-                    }
-                    _ => {}
-                }
-            }
-            last
-        });
-        started.recv_timeout(Duration::from_secs(60)).unwrap();
-        // Not waiting for anything: the moment is meant to be arbitrary.
-        started.recv_timeout(Duration::from_millis(20 + kill * 37 % 211)).unwrap_err();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        acknowledged.extend(reader.join().unwrap());
-        check(&open(dir.path()), &acknowledged);
+    // Not again in the process that is killed.
+    if std::env::var(DIR).is_ok() {
+        return;
     }
-    assert!(acknowledged.values().sum::<i32>() > 20, "{acknowledged:?}");
+    let kills = std::env::var("SHOAL_STORAGE_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let each = kills.unwrap_or(KILLS_DEFAULT).div_ceil(2);
+    thread::scope(|scope| {
+        scope.spawn(|| lives("sled", EngineKind::Sled, each));
+        scope.spawn(|| lives("fjall", EngineKind::Fjall, each));
+    });
 }
 
 fn check(store: &Store, acknowledged: &HashMap<i32, i32>) {
@@ -158,8 +270,9 @@ fn check(store: &Store, acknowledged: &HashMap<i32, i32>) {
         let counter = snapshot.get(collection, &key(-1 - writer)).unwrap();
         let number = counter.map_or(0, |doc| doc.get_i32("n").unwrap());
         assert!(number >= acknowledged.get(&writer).copied().unwrap_or(0), "writer {writer} lost something");
-        expected += number as u64 + u64::from(number > 0);
-        for at in 1..=number {
+        let first = (number - KEPT).max(0) + 1;
+        expected += u64::from(number > 0) + (first..=number).count() as u64;
+        for at in first..=number {
             let doc = snapshot.get(collection, &key(writer * STRIDE + at)).unwrap().unwrap();
             assert_eq!(doc.get_bool("done").unwrap_or(false), at < number, "half a batch");
         }

@@ -2,6 +2,7 @@
 //! Behind a small trait; an engine has to keep only a prefix of the writes since its last flush, no more.
 
 mod engine;
+mod fjall;
 mod memory;
 mod sled;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub(crate) fn open(options: &Options, dir: &Path) -> Result<Arc<dyn Engine>, Error> {
     Ok(match options.engine {
         EngineKind::Sled => Arc::new(sled::Sled::open(dir, options.cache_bytes)?),
+        EngineKind::Fjall => Arc::new(fjall::Fjall::open(dir, options.cache_bytes)?),
         EngineKind::Memory => Arc::new(memory::Memory::default()),
     })
 }

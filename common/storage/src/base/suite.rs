@@ -1,7 +1,7 @@
 //! What every engine must pass.
 
 use super::engine::{Bounds, Engine, Write};
-use super::{memory::Memory, sled::Sled};
+use super::{fjall::Fjall, memory::Memory, sled::Sled};
 use crate::scan::Direction;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -112,13 +112,23 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         check(&|| Box::new(Sled::open(dir.path(), 1 << 20).unwrap()), true, steps);
     }
+
+    #[test]
+    fn fjall_is_an_ordered_map(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        check(&|| Box::new(Fjall::open(dir.path(), 1 << 20).unwrap()), true, steps);
+    }
 }
 
 #[test]
 fn long_ranges_stream() {
     let dir = tempfile::tempdir().unwrap();
-    let engines: [Box<dyn Engine>; 2] =
-        [Box::new(Memory::default()), Box::new(Sled::open(dir.path(), 1 << 20).unwrap())];
+    let other = tempfile::tempdir().unwrap();
+    let engines: [Box<dyn Engine>; 3] = [
+        Box::new(Memory::default()),
+        Box::new(Sled::open(dir.path(), 1 << 20).unwrap()),
+        Box::new(Fjall::open(other.path(), 1 << 20).unwrap()),
+    ];
     for engine in engines {
         let writes: Vec<Write> =
             (0..5000).map(|number| Write { key: key(number), value: Some(value(1, 50)) }).collect();

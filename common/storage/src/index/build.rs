@@ -10,6 +10,7 @@ use crate::collection::{Collection, Index};
 use crate::counts::Count;
 use crate::keyspace::{self, Ident, Range};
 use crate::scan::{Direction, Merge, RecordScan};
+use crate::snapshot::Snapshot;
 use crate::store::Shared;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -22,16 +23,47 @@ const STRETCH_RECORDS: usize = 128;
 
 /// Adds entries for all records to the indexes with these idents.
 pub(crate) fn run(shared: &Arc<Shared>, collection: Ident, indexes: &[Ident]) -> Result<(), Error> {
+    let epoch = shared.log.epoch();
+    build(shared, collection, indexes, epoch, &|| Ok(shared.snapshot()), false)?;
+    indexes.iter().try_for_each(|index| {
+        let snapshot = shared.snapshot();
+        shared.check_epoch(epoch)?;
+        recount(shared, *index, &snapshot)
+    })
+}
+
+/// Adds the entries that a complete index had at `at`. What changed later was put there by replaying the log.
+pub(crate) fn run_at(
+    shared: &Arc<Shared>,
+    collection: Ident,
+    index: Ident,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let pin = shared.pins.pin_at(at);
+    let pin = pin.map_err(|(oldest, newest)| Error::SnapshotUnavailable { at, oldest, newest })?;
+    let snapshot = Snapshot::new(shared.clone(), pin);
+    build(shared, collection, &[index], shared.log.epoch(), &|| Ok(snapshot.clone()), true)?;
+    recount(shared, index, &snapshot)
+}
+
+fn build(
+    shared: &Arc<Shared>,
+    collection: Ident,
+    indexes: &[Ident],
+    epoch: u64,
+    snapshot: &dyn Fn() -> Result<Snapshot, Error>,
+    past: bool,
+) -> Result<(), Error> {
     let all = Range::records(collection, &value::interval::KeyRange::all());
     let mut start = all.start;
     loop {
         shared.check_open()?;
-        shared.throttle();
-        let snapshot = shared.snapshot();
+        shared.throttle()?;
+        let snapshot = snapshot()?;
         let range = Range { start: start.clone(), end: all.end.clone() };
         let scan = RecordScan::new(snapshot.clone(), range, Direction::Forward);
         let records = scan.take(STRETCH_RECORDS).collect::<Result<Vec<_>, Error>>()?;
-        let Some((last, _)) = records.last() else { break };
+        let Some((last, _)) = records.last() else { return Ok(()) };
         // Right after the last key: no key lies between it and itself with a zero byte.
         start = keyspace::record(collection, last);
         start.push(0);
@@ -40,10 +72,19 @@ pub(crate) fn run(shared: &Arc<Shared>, collection: Ident, indexes: &[Ident]) ->
         for ident in indexes {
             let index = current.indexes.iter().find(|index| index.id.0 == *ident && !index.is_id());
             let index = index.ok_or_else(dropped)?;
-            add(shared, current, index, snapshot.timestamp(), &records)?;
+            let stretch = Stretch { at: snapshot.timestamp(), past, epoch, records: &records };
+            add(shared, current, index, &stretch)?;
         }
     }
-    indexes.iter().try_for_each(|index| recount(shared, *index))
+}
+
+/// Records as of one time.
+struct Stretch<'a> {
+    at: Timestamp,
+    /// Whether later changes were applied already.
+    past: bool,
+    epoch: u64,
+    records: &'a [(Bytes, SharedDoc)],
 }
 
 fn dropped() -> Error {
@@ -58,8 +99,7 @@ fn add(
     shared: &Arc<Shared>,
     collection: &Arc<Collection>,
     index: &Arc<Index>,
-    at: Timestamp,
-    records: &[(Bytes, SharedDoc)],
+    &Stretch { at, past, epoch, records }: &Stretch<'_>,
 ) -> Result<(), Error> {
     let mut entries = Vec::with_capacity(records.len());
     let mut multikey = 0;
@@ -75,6 +115,7 @@ fn add(
         }
     }
     let section = shared.commit.lock();
+    shared.check_epoch(epoch)?;
     let still = shared.catalog.load();
     let live = still
         .by_ident(collection.id.0)
@@ -84,10 +125,13 @@ fn add(
     let latest = shared.snapshot();
     for (key, prefix_len, number) in entries {
         // What a batch has written about this entry since the index exists is newer knowledge.
-        if shared.versions.newest(&key).is_some() {
+        let known =
+            shared.spill.newest_of(&shared.versions, &key, if past { at } else { Timestamp::MAX })?.is_some();
+        if known {
             continue;
         }
         if index.unique
+            && !past
             && let Some((_, doc)) = records.get(number)
             && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])?
         {
@@ -100,14 +144,13 @@ fn add(
 }
 
 /// Counts an index that is complete: while it was built, batches removed entries that had never been counted.
-fn recount(shared: &Arc<Shared>, index: Ident) -> Result<(), Error> {
-    let snapshot = shared.snapshot();
+fn recount(shared: &Arc<Shared>, index: Ident, snapshot: &Snapshot) -> Result<(), Error> {
     let mut count = Count::default();
     let range = Range::index(index, &value::interval::KeyRange::all());
     for pair in Merge::new(snapshot.clone(), range, Direction::Forward) {
         count.add(Count { records: 1, bytes: pair?.0.len() as i64 });
     }
     let _section = shared.commit.lock();
-    shared.counts.reset(index, count, snapshot.timestamp(), shared.pins.committed());
+    shared.counts.reset(index, count, snapshot.timestamp());
     Ok(())
 }

@@ -4,6 +4,8 @@
 use super::record::{Draft, Record};
 use super::segment::{Segment, Walk};
 use crate::Error;
+use crate::error::Failure;
+use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -21,7 +23,9 @@ const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Durable {
     pub at: OpTime,
-    pub failed: Option<Arc<str>>,
+    /// How often the log was cut back since it was opened: what waits for a time of another epoch waits in vain.
+    pub epoch: u64,
+    pub failed: Option<Arc<Failure>>,
 }
 
 /// Figures of the log.
@@ -34,18 +38,18 @@ pub(crate) struct LogStats {
 }
 
 #[derive(Debug, Default)]
-struct Buffer {
-    bytes: Vec<u8>,
+pub(super) struct Buffer {
+    pub(super) bytes: Vec<u8>,
     /// Time and length of each record in `bytes`.
     records: Vec<(Timestamp, usize)>,
-    last: OpTime,
-    failed: Option<Arc<str>>,
+    pub(super) last: OpTime,
+    failed: Option<Arc<Failure>>,
 }
 
 #[derive(Debug)]
-struct Writer {
-    segment: Arc<Segment>,
-    written: OpTime,
+pub(super) struct Writer {
+    pub(super) segment: Arc<Segment>,
+    pub(super) written: OpTime,
 }
 
 #[derive(Debug, Default)]
@@ -57,21 +61,29 @@ pub(super) struct Signal {
 /// The log.
 #[derive(Debug)]
 pub(crate) struct Log {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     segment_bytes: u64,
-    buffer: Mutex<Buffer>,
+    pub(super) buffer: Mutex<Buffer>,
     room: Condvar,
-    writer: Mutex<Writer>,
-    segments: RwLock<Vec<Arc<Segment>>>,
-    durable: watch::Sender<Durable>,
-    durable_ts: AtomicU64,
-    visible: watch::Sender<Timestamp>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) segments: RwLock<Vec<Arc<Segment>>>,
+    pub(super) durable: watch::Sender<Durable>,
+    pub(super) durable_ts: AtomicU64,
+    pub(super) visible: watch::Sender<Timestamp>,
+    /// Where the log was cut back, by epoch: 1 first.
+    pub(super) cuts: Mutex<Vec<Timestamp>>,
+    pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     written_bytes: AtomicU64,
     waits: AtomicU64,
+    /// Which call fails, with which number of the system; and how often it was tried.
+    #[cfg(test)]
+    pub(crate) faulty: Mutex<Option<(&'static str, i32)>>,
+    #[cfg(test)]
+    pub(crate) faults: AtomicU64,
 }
 
 /// What opening found.
@@ -125,7 +137,7 @@ impl Log {
                             return Err(error);
                         }
                         cut = segment.len() - offset;
-                        segment.cut(offset)?;
+                        segment.cut(offset, last.ts)?;
                         break;
                     }
                     Err(error) => return Err(error),
@@ -156,12 +168,18 @@ impl Log {
             durable: watch::Sender::new(Durable::default()),
             durable_ts: AtomicU64::new(0),
             visible: watch::Sender::new(last.ts),
+            cuts: Mutex::new(Vec::new()),
+            epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             waits: AtomicU64::new(0),
+            #[cfg(test)]
+            faulty: Mutex::new(None),
+            #[cfg(test)]
+            faults: AtomicU64::new(0),
         };
         // What was read may still be only in the page cache of a process that was killed.
         log.sync()?;
@@ -244,7 +262,7 @@ impl Log {
         self.write_locked(&mut writer).inspect_err(|error| self.poison(error))
     }
 
-    fn write_locked(&self, writer: &mut Writer) -> Result<(), Error> {
+    pub(super) fn write_locked(&self, writer: &mut Writer) -> Result<(), Error> {
         let (bytes, records, last) = {
             let mut buffer = self.buffer.lock();
             if let Some(reason) = &buffer.failed {
@@ -270,7 +288,9 @@ impl Log {
                 offset += length as u64;
             }
             let (now, later) = rest.split_at((offset - start) as usize);
+            self.fault("write").map_err(Error::io(&segment.path))?;
             segment.file.write_all_at(now, start).map_err(Error::io(&segment.path))?;
+            fail::point("written");
             segment.set_len(offset);
             rest = later;
             if offset >= self.segment_bytes {
@@ -283,8 +303,10 @@ impl Log {
 
     /// Starts a new segment. The old one is synced first, so only the last one can have a torn tail.
     fn roll(&self, writer: &mut Writer) -> Result<(), Error> {
+        fail::point("segment-full");
         writer.segment.file.sync_all().map_err(Error::io(&writer.segment.path))?;
         let segment = Arc::new(Segment::create(&self.dir, writer.segment.number + 1)?);
+        fail::point("segment-made");
         self.segments.write().push(segment.clone());
         writer.segment = segment;
         Ok(())
@@ -292,17 +314,23 @@ impl Log {
 
     /// Writes and syncs everything appended so far.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        let (segment, written) = {
+        let (segment, written, epoch) = {
             let mut writer = self.writer.lock();
             self.write_locked(&mut writer).inspect_err(|error| self.poison(error))?;
-            (writer.segment.clone(), writer.written)
+            (writer.segment.clone(), writer.written, self.epoch())
         };
         let start = std::time::Instant::now();
-        segment.file.sync_data().map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))?;
+        let synced = self.fault("sync").and_then(|()| segment.file.sync_data());
+        synced.map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))?;
+        fail::point("synced");
         self.sync_nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        self.durable_ts.fetch_max(written.ts.0, Ordering::AcqRel);
         self.durable.send_if_modified(|durable| {
+            // Cut back meanwhile: what was synced is gone.
+            if durable.epoch != epoch {
+                return false;
+            }
+            self.durable_ts.fetch_max(written.ts.0, Ordering::AcqRel);
             let newer = written.ts > durable.at.ts && durable.failed.is_none();
             if newer {
                 durable.at = written;
@@ -313,8 +341,8 @@ impl Log {
     }
 
     /// From here on nothing is accepted and nobody is told that anything is durable.
-    fn poison(&self, error: &Error) {
-        let reason: Arc<str> = Arc::from(error.to_string());
+    pub(super) fn poison(&self, error: &Error) {
+        let reason = Arc::new(Failure::of(error));
         let mut buffer = self.buffer.lock();
         if buffer.failed.is_none() {
             tracing::error!(%error, "oplog cannot be written: writes are refused until restart");
@@ -327,6 +355,18 @@ impl Log {
             durable.failed.get_or_insert(reason);
             first
         });
+    }
+
+    /// A failure that a test asked for.
+    fn fault(&self, _what: &str) -> std::io::Result<()> {
+        #[cfg(test)]
+        if let Some((what, errno)) = *self.faulty.lock()
+            && what == _what
+        {
+            self.faults.fetch_add(1, Ordering::Relaxed);
+            return Err(std::io::Error::from_raw_os_error(errno));
+        }
+        Ok(())
     }
 
     pub(crate) fn stats(&self) -> LogStats {
@@ -342,12 +382,19 @@ impl Log {
         self.segments.read().iter().map(|segment| segment.len()).sum()
     }
 
+    /// Rises whenever the log is cut back.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
         self.segments.read().clone()
     }
 
-    /// Drops the oldest segments beyond `bytes_max` of which nothing is newer than `needed`.
-    pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp) -> Result<(), Error> {
+    /// Drops the oldest segments beyond `bytes_max` of which nothing is newer than `needed`, which recovery or readers want, nor
+    /// than `kept`, which is to be kept by its age.
+    pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp, kept: Timestamp) -> Result<(), Error> {
+        let needed = needed.min(kept);
         let mut total = self.bytes();
         let mut dropped = false;
         for segment in self.segments() {
@@ -359,6 +406,7 @@ impl Log {
             total -= segment.len();
             self.segments.write().retain(|other| other.number != segment.number);
             segment.remove()?;
+            fail::point("segment-dropped");
             dropped = true;
         }
         if dropped { crate::control::sync_dir(&self.dir) } else { Ok(()) }

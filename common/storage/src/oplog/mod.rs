@@ -2,12 +2,15 @@
 //! Whole commits only: a record is there or it is not. Knows nothing of keys, versions or the base.
 
 mod append;
+mod changes;
 pub(crate) mod entry;
 mod read;
 pub(crate) mod record;
+mod rewind;
 mod segment;
 mod sync;
 
 pub(crate) use append::{Log, LogStats};
+pub use changes::{Change, ChangeKind, Changes};
 pub use read::{OplogCursor, OplogEntry, OplogReader};
 pub(crate) use record::Record;

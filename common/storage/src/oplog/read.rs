@@ -33,6 +33,7 @@ impl OplogReader {
     /// # Errors
     /// [`Error::OplogPositionLost`] when entries after `after` are gone already; not for [`Timestamp::ZERO`], which means from the oldest.
     pub fn after(&self, after: Timestamp) -> Result<OplogCursor, Error> {
+        let epoch = self.log.epoch();
         let segments = self.log.segments();
         let mut start = None;
         for segment in &segments {
@@ -54,7 +55,7 @@ impl OplogReader {
         }
         let segment = start.ok_or(Error::Closed)?;
         let walk = Walk::new(segment.place_after(after)?);
-        Ok(OplogCursor { log: self.log.clone(), after, way: Way::Forward { segment, walk } })
+        Ok(OplogCursor { log: self.log.clone(), after, epoch, way: Way::Forward { segment, walk } })
     }
 
     /// Entries earlier than `before`, newest first.
@@ -62,11 +63,12 @@ impl OplogReader {
     /// # Errors
     /// If the log cannot be written out or read.
     pub fn before(&self, before: Timestamp) -> Result<OplogCursor, Error> {
+        let epoch = self.log.epoch();
         let visible = *self.log.visible().borrow();
         self.log.write_out().ok();
         let bound = before.min(visible.next());
         let way = Way::Backward { segments: self.log.segments(), stretches: None, records: Vec::new() };
-        Ok(OplogCursor { log: self.log.clone(), after: bound, way })
+        Ok(OplogCursor { log: self.log.clone(), after: bound, epoch, way })
     }
 
     /// All entries in one direction.
@@ -113,6 +115,7 @@ pub struct OplogCursor {
     log: Arc<Log>,
     /// Forward: the last time handed out. Backward: the bound below which to go on.
     after: Timestamp,
+    epoch: u64,
     way: Way,
 }
 
@@ -137,6 +140,19 @@ impl OplogCursor {
     /// The time of the last entry handed out, or where the cursor was placed.
     pub fn position(&self) -> Timestamp {
         self.after
+    }
+
+    /// After the log was cut back: places the cursor anew, unless what it has handed out is gone.
+    fn follow(&mut self) -> Result<(), Error> {
+        if self.log.epoch() == self.epoch {
+            return Ok(());
+        }
+        let to = self.log.cut_since(self.epoch);
+        if matches!(self.way, Way::Backward { .. }) || to < self.after {
+            return Err(Error::RolledBack { to });
+        }
+        *self = OplogReader::new(self.log.clone()).after(self.after)?;
+        Ok(())
     }
 
     fn forward(&mut self) -> Result<Option<Record>, Error> {
@@ -216,10 +232,10 @@ impl Iterator for OplogCursor {
     type Item = Result<OplogEntry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = match self.way {
+        let record = self.follow().and_then(|()| match self.way {
             Way::Forward { .. } => self.forward(),
             Way::Backward { .. } => self.backward(),
-        };
+        });
         let entry = |record: Record| Ok(OplogEntry { op_time: record.at, doc: document(record.entry)? });
         record.and_then(|record| record.map(entry).transpose()).transpose()
     }

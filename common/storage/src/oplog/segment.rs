@@ -101,12 +101,14 @@ impl Segment {
     }
 
     /// Cuts everything from `offset` on, durably.
-    pub(super) fn cut(&self, offset: u64) -> Result<(), Error> {
+    /// `last` is the time of the last record that stays.
+    pub(super) fn cut(&self, offset: u64, last: Timestamp) -> Result<(), Error> {
         self.file.set_len(offset).and_then(|()| self.file.sync_all()).map_err(Error::io(&self.path))?;
         self.set_len(offset);
         let mut marks = self.marks.lock();
         marks.places.retain(|(_, place)| *place < offset);
         marks.known = marks.known.min(offset);
+        marks.last = last;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use crate::options::EngineKind;
 use crate::scan::Direction;
 use crate::{CommitMeta, Error, Store};
 use bson::{doc, rawdoc};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -195,4 +196,48 @@ fn hot_keys_do_not_pile_up() {
         }
     }
     assert!(store.metrics().versions_count < 1500, "{:?}", store.metrics());
+}
+
+#[test]
+fn memory_stays_bounded_while_nothing_is_stable() {
+    for engine in [EngineKind::Sled, EngineKind::Fjall] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), engine);
+        options.versions_bytes_max = 1 << 20;
+        options.oplog_segment_bytes = 1 << 20;
+        let majority = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let point = majority.clone();
+        options.majority_point =
+            Some(Arc::new(move || types::Timestamp(point.load(std::sync::atomic::Ordering::SeqCst))));
+        let store = Store::open(options.clone()).unwrap();
+        store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+        store.create_indexes(&ns("d.c"), &[raw(&doc! {"key": {"n": 1}})]).unwrap();
+        let (mut highest, mut slowest) = (0, std::time::Duration::ZERO);
+        for id in 0..5000 {
+            let start = std::time::Instant::now();
+            put(&store, "d.c", id % 2500, Some(&doc! {"_id": id % 2500, "n": id, "pad": "z".repeat(1000)}))
+                .unwrap();
+            slowest = slowest.max(start.elapsed());
+            highest = highest.max(store.metrics().versions_bytes);
+        }
+        let metrics = store.metrics();
+        assert!(highest < 2 << 20, "{highest}");
+        assert!(metrics.spilled_bytes > 2 << 20, "{metrics:?}");
+        assert_eq!(metrics.checkpoint, types::Timestamp::ZERO);
+        assert!(slowest < std::time::Duration::from_secs(5), "{slowest:?}");
+        let want: Records =
+            (0..2500).map(|id| (id, doc! {"_id": id, "n": id + 2500, "pad": "z".repeat(1000)})).collect();
+        let want = State::from([("d.c".to_owned(), want)]);
+        assert_state(&store, &want);
+        // The same after a crash, within the same budget.
+        drop(store);
+        let store = Store::open(options).unwrap();
+        assert!(store.metrics().versions_bytes < 2 << 20, "{:?}", store.metrics());
+        assert_state(&store, &want);
+        // And back to normal when the majority is there again.
+        majority.store(u64::MAX, std::sync::atomic::Ordering::SeqCst);
+        store.force_checkpoint().unwrap();
+        assert_eq!(store.metrics().spilled_versions, 0);
+        assert_state(&store, &want);
+    }
 }

@@ -2,7 +2,9 @@
 
 mod concurrent;
 mod ddl;
+mod disk;
 mod harness;
 mod model;
 mod oplog;
+mod rollback;
 mod torn;

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use types::Timestamp;
+use std::sync::atomic::{AtomicU64, Ordering};
+use types::{OpTime, Timestamp};
 use value::interval::KeyRange;
 
 const NAMES: [&str; 2] = ["d.a", "d.b"];
@@ -31,6 +32,12 @@ enum Step {
     Read(usize),
     /// Closed or just dropped.
     Reopen(bool),
+    /// What a majority has: so many of the newest states are not.
+    Majority(usize),
+    /// Memory is full: what no held snapshot may miss goes to the spill space; so many bytes stay.
+    Spill(usize),
+    /// Back by so many of the newest states.
+    RollBack(usize),
     /// Checkpoint fails after some writes, and of those not synced a share survives.
     Crash(usize, usize),
 }
@@ -48,6 +55,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..4_usize).prop_map(Step::Release),
         4 => (0..4_usize).prop_map(Step::Read),
         1 => any::<bool>().prop_map(Step::Reopen),
+        3 => (0..12_usize).prop_map(Step::Majority),
+        3 => (0..6000_usize).prop_map(Step::Spill),
+        3 => (0..12_usize).prop_map(Step::RollBack),
         2 => (0..60_usize, 0..=100_usize).prop_map(|(a, b)| Step::Crash(a, b)),
     ];
     proptest::collection::vec(step, 1..60)
@@ -82,10 +92,19 @@ struct Run {
     /// Every state so far, by the time from which it was so.
     history: BTreeMap<Timestamp, State>,
     held: Vec<(Snapshot, State)>,
+    engine: EngineKind,
+    majority: Arc<AtomicU64>,
 }
 
-fn open(dir: &Path, base: &Option<Fragile>) -> Result<Store, Error> {
-    let options = options(dir, EngineKind::Sled);
+fn open(
+    dir: &Path,
+    base: &Option<Fragile>,
+    engine: EngineKind,
+    majority: &Arc<AtomicU64>,
+) -> Result<Store, Error> {
+    let mut options = options(dir, engine);
+    let majority = majority.clone();
+    options.majority_point = Some(Arc::new(move || Timestamp(majority.load(Ordering::SeqCst))));
     match base {
         Some(base) => {
             let base = base.clone();
@@ -96,9 +115,10 @@ fn open(dir: &Path, base: &Option<Fragile>) -> Result<Store, Error> {
 }
 
 impl Run {
-    fn new(base: Option<Fragile>) -> Run {
+    fn new(base: Option<Fragile>, engine: EngineKind) -> Run {
         let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path(), &base).unwrap();
+        let majority = Arc::new(AtomicU64::new(u64::MAX));
+        let store = open(dir.path(), &base, engine, &majority).unwrap();
         let mut run = Run {
             dir,
             base,
@@ -106,6 +126,8 @@ impl Run {
             state: State::new(),
             history: BTreeMap::new(),
             held: Vec::new(),
+            engine,
+            majority,
         };
         for name in NAMES {
             run.create(name);
@@ -187,7 +209,7 @@ impl Run {
         self.held.clear();
         self.store = None;
         self.base = base;
-        self.store = Some(open(self.dir.path(), &self.base).unwrap());
+        self.store = Some(open(self.dir.path(), &self.base, self.engine, &self.majority).unwrap());
         assert_state(self.store(), &self.state);
     }
 
@@ -243,6 +265,18 @@ impl Run {
                 let base = self.base.clone();
                 self.reopen(base);
             }
+            Step::Majority(back) => {
+                let at = self.history.keys().rev().nth(back).map_or(0, |at| at.0);
+                // Never back, or the stable time would be.
+                let was = self.majority.load(Ordering::SeqCst);
+                let at = if was == u64::MAX { at } else { at.max(was) };
+                self.majority.store(at, Ordering::SeqCst);
+            }
+            Step::Spill(keep) => {
+                self.store().sync().unwrap();
+                self.store().shared.spill_to(keep).unwrap();
+            }
+            Step::RollBack(back) => self.roll_back(back),
             Step::Crash(writes, keep) => {
                 let Some(base) = self.base.clone() else { return };
                 base.fail_after(Some(writes));
@@ -251,6 +285,35 @@ impl Run {
                 let left = base.crash(keep);
                 self.reopen(Some(left));
             }
+        }
+    }
+
+    fn roll_back(&mut self, back: usize) {
+        let Some((to, state)) = self.history.iter().rev().nth(back).map(|(at, state)| (*at, state.clone()))
+        else {
+            return;
+        };
+        let oldest = self.store().oldest_readable();
+        let last = self.store().last_op_time();
+        match self.store().roll_back_to(OpTime { ts: to, term: last.term }) {
+            Ok(_) => assert!(to >= oldest),
+            Err(Error::RollbackRefused { .. }) => return assert!(to < self.store().oldest_readable()),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(self.store().last_op_time().ts, to);
+        assert!(self.store().durable_op_time().ts <= to);
+        // Snapshots of what is undone are told so.
+        for (snapshot, _) in self.held.iter().filter(|(snapshot, _)| snapshot.timestamp() > to) {
+            let catalog = self.store().catalog();
+            let collection = catalog.get(&ns(NAMES[0])).unwrap();
+            assert!(matches!(snapshot.get(collection, &key(1)), Err(Error::SnapshotTooOld { .. })));
+        }
+        self.held.retain(|(snapshot, _)| snapshot.timestamp() <= to);
+        self.history.retain(|at, _| *at <= to);
+        self.state = state;
+        assert_state(self.store(), &self.state);
+        for name in NAMES.iter().filter(|name| !self.state.contains_key(**name)).collect::<Vec<_>>() {
+            self.create(name);
         }
     }
 
@@ -298,8 +361,8 @@ impl Run {
     }
 }
 
-fn run(base: Option<Fragile>, steps: Vec<Step>) {
-    let mut run = Run::new(base);
+fn run(base: Option<Fragile>, engine: EngineKind, steps: Vec<Step>) {
+    let mut run = Run::new(base, engine);
     for step in steps {
         run.step(step);
     }
@@ -313,7 +376,7 @@ proptest! {
 
     #[test]
     fn any_interleaving_over_a_crashing_base(steps in steps()) {
-        run(Some(Fragile::default()), steps);
+        run(Some(Fragile::default()), EngineKind::Sled, steps);
     }
 }
 
@@ -322,6 +385,11 @@ proptest! {
 
     #[test]
     fn any_interleaving_over_sled(steps in steps()) {
-        run(None, steps);
+        run(None, EngineKind::Sled, steps);
+    }
+
+    #[test]
+    fn any_interleaving_over_fjall(steps in steps()) {
+        run(None, EngineKind::Fjall, steps);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use crate::options::EngineKind;
-use crate::{CommitMeta, Direction, Error, OplogEntry, SessionMeta, Store};
+use crate::{ChangeKind, CommitMeta, Direction, Error, OplogEntry, SessionMeta, Store};
 use bson::{Document, doc, rawdoc};
 use std::time::Duration;
 use types::Timestamp;
@@ -141,4 +141,75 @@ fn commits_have_one_entry_each_and_unreplicated_ones_none() {
     want.extend(one("config.transactions", 3));
     want.insert("d.c".to_owned(), Records::from([(1, doc! {"_id": 1}), (2, doc! {"_id": 2})]));
     assert_state(&store, &want);
+}
+
+#[test]
+fn young_entries_stay_beyond_the_size() {
+    for (hours, kept) in [(0, false), (1, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), EngineKind::Sled);
+        options.oplog_bytes_max = 20 * 1024;
+        options.oplog_min_retention = Duration::from_secs(3600 * hours);
+        let store = Store::open(options).unwrap();
+        store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+        let written = filled(&store, 100);
+        store.force_checkpoint().unwrap();
+        assert_eq!(store.oplog().after(written[3]).is_ok(), kept);
+    }
+}
+
+#[test]
+fn a_snapshot_and_the_changes_after_it_are_the_whole_for_any_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    for name in ["d.c", "d.other"] {
+        store.create_collection(&ns(name), None, &raw(&doc! {})).unwrap();
+    }
+    filled(&store, 20);
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("d.c")).unwrap();
+    let range = value::interval::KeyRange { start: key(5), end: Some(key(15)) };
+    let snapshot = store.snapshot();
+    let mut copy: std::collections::BTreeMap<_, _> = snapshot
+        .scan(collection, &range, Direction::Forward)
+        .map(|record| record.unwrap())
+        .map(|(key, doc)| (key, Document::try_from(&*doc).unwrap()))
+        .collect();
+    let mut changes = store.oplog().changes(snapshot.timestamp(), collection, &range).unwrap();
+    assert!(changes.next().is_none());
+    for round in 0..40 {
+        let id = (round * 7) % 25;
+        put(&store, "d.other", id, Some(&doc! {"_id": id, "n": round})).unwrap();
+        put(&store, "d.c", id, (round % 3 != 0).then(|| doc! {"_id": id, "n": round}).as_ref()).unwrap();
+        if round % 5 == 0 {
+            // Several writes of one commit, inside and outside.
+            let snapshot = store.snapshot();
+            let mut batch = store.batch(snapshot);
+            for id in [100 + round, 200 + round] {
+                batch.insert(collection, &raw(&doc! {"_id": id})).unwrap();
+            }
+            batch.commit(CommitMeta::default()).unwrap();
+        }
+        for change in changes.by_ref() {
+            let change = change.unwrap();
+            assert!(range.start <= change.record_key.to_vec() && change.record_key.to_vec() < key(15));
+            match change.kind {
+                ChangeKind::Delete => drop(copy.remove(&change.record_key)),
+                _ => {
+                    // As of the change; what the log has of an update may be less than the document.
+                    let at = store.snapshot_at(change.op_time.ts).unwrap();
+                    let doc = at.get(collection, &change.record_key).unwrap().unwrap();
+                    copy.insert(change.record_key, Document::try_from(&*doc).unwrap());
+                }
+            }
+        }
+        assert!(changes.position() >= store.last_op_time().ts);
+    }
+    let now: std::collections::BTreeMap<_, _> = store
+        .snapshot()
+        .scan(collection, &range, Direction::Forward)
+        .map(|record| record.unwrap())
+        .map(|(key, doc)| (key, Document::try_from(&*doc).unwrap()))
+        .collect();
+    assert_eq!(copy, now);
 }

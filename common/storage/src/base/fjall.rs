@@ -1,0 +1,105 @@
+//! fjall 3 as base. The only file that names it.
+//! Its journal is written without a sync until `flush`, in order, so a crash keeps a prefix. Its blocks carry checksums.
+//! Ranges are taken on a snapshot of their own: a plain range may miss what moves during a compaction.
+
+use super::engine::{BaseIter, Bounds, Engine, Write};
+use crate::Error;
+use crate::scan::Direction;
+use bytes::Bytes;
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Writes that are gathered in memory before they are sorted into a table.
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+const JOURNAL_BYTES_MAX: u64 = 96 * 1024 * 1024;
+/// Flushes and compactions; more would take the cores of those who wait for answers.
+const WORKERS: usize = 2;
+
+/// The engine.
+pub(crate) struct Fjall {
+    db: Database,
+    values: Keyspace,
+}
+
+impl Fjall {
+    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Fjall, Error> {
+        let db = Database::builder(dir)
+            .cache_size(cache_bytes as u64)
+            .worker_threads(WORKERS)
+            .max_journaling_size(JOURNAL_BYTES_MAX)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(failed)?;
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .manual_journal_persist(true)
+                .expect_point_read_hits(true)
+        };
+        let values = db.keyspace("values", options).map_err(failed)?;
+        let engine = Fjall { db, values };
+        engine.flush()?;
+        Ok(engine)
+    }
+}
+
+impl Engine for Fjall {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        Ok(self.values.get(key).map_err(failed)?.map(Bytes::from))
+    }
+
+    fn range(&self, bounds: Bounds, direction: Direction) -> BaseIter {
+        if is_empty(&bounds) {
+            return Box::new(std::iter::empty());
+        }
+        let mut inner = self.db.snapshot().range(&self.values, bounds);
+        Box::new(std::iter::from_fn(move || {
+            let next = match direction {
+                Direction::Forward => inner.next(),
+                Direction::Backward => inner.next_back(),
+            }?;
+            Some(next.into_inner().map(|(key, value)| (Bytes::from(key), Bytes::from(value))).map_err(failed))
+        }))
+    }
+
+    fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        // One entry of the journal for all: whole or not at all after a crash, and cheaper than one for each.
+        let mut batch = self.db.batch();
+        let mut put = |key: &Bytes, value: &Option<Bytes>| match value {
+            Some(value) => batch.insert(&self.values, key.clone(), value.clone()),
+            None => batch.remove(&self.values, key.clone()),
+        };
+        if writes.is_sorted_by(|left, right| left.key < right.key) {
+            writes.iter().for_each(|write| put(&write.key, &write.value));
+        } else {
+            // All of a batch have one number: of two for one key either might win.
+            let last: BTreeMap<&Bytes, &Option<Bytes>> =
+                writes.iter().map(|write| (&write.key, &write.value)).collect();
+            last.into_iter().for_each(|(key, value)| put(key, value));
+        }
+        batch.commit().map_err(failed)
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.db.persist(PersistMode::SyncAll).map_err(failed)
+    }
+
+    fn size(&self) -> u64 {
+        self.db.disk_space().unwrap_or(0)
+    }
+}
+
+/// Bounds that its range would refuse with a panic.
+fn is_empty((start, end): &Bounds) -> bool {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    match (start, end) {
+        (Unbounded, _) | (_, Unbounded) => false,
+        (Included(start), Included(end)) => start > end,
+        (Included(start) | Excluded(start), Included(end) | Excluded(end)) => start >= end,
+    }
+}
+
+fn failed(error: fjall::Error) -> Error {
+    Error::Base(error.to_string())
+}

@@ -1,0 +1,91 @@
+//! Cutting the log back to an earlier time: what came after it never happened.
+//! Segments go from the newest to the oldest, each durably, so a crash in between leaves a log that ends a little later.
+
+use super::append::Log;
+use super::record::Record;
+use super::segment::{HEADER_BYTES, Segment, Walk};
+use crate::Error;
+use crate::control::sync_dir;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use types::{OpTime, Timestamp};
+
+/// The end of a record in the log.
+#[derive(Debug)]
+pub(crate) struct Place {
+    segment: Arc<Segment>,
+    end: u64,
+}
+
+impl Log {
+    /// Where the record of that time ends; `None` if there is none of that time and term.
+    pub(crate) fn place(&self, at: OpTime) -> Result<Option<Place>, Error> {
+        for segment in self.segments().into_iter().rev() {
+            if segment.times()?.is_none_or(|(first, _)| first > at.ts) {
+                continue;
+            }
+            let mut walk = Walk::new(segment.place_after(at.ts)?);
+            while let Some((record, offset, length)) = walk.next(&segment)? {
+                if record.at == at {
+                    return Ok(Some(Place { segment, end: offset + length as u64 }));
+                }
+            }
+            return Ok(None);
+        }
+        Ok(None)
+    }
+
+    /// Hands every record after a place to `each`, oldest first.
+    pub(crate) fn records_after(
+        &self,
+        place: &Place,
+        each: &mut dyn FnMut(Record) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for segment in self.segments().iter().filter(|segment| segment.number >= place.segment.number) {
+            let start = if segment.number == place.segment.number { place.end } else { HEADER_BYTES };
+            let mut walk = Walk::new(start);
+            while let Some((record, ..)) = walk.next(segment)? {
+                each(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts everything after a place, durably. In the commit section, and after [`Log::write_out`].
+    /// A failure leaves the log poisoned: start-up sorts out what is left.
+    pub(crate) fn cut_back(&self, place: &Place, to: OpTime) -> Result<(), Error> {
+        self.cut_files(place, to).inspect_err(|error| self.poison(error))
+    }
+
+    fn cut_files(&self, place: &Place, to: OpTime) -> Result<(), Error> {
+        let mut writer = self.writer.lock();
+        self.write_locked(&mut writer)?;
+        let mut newer = self.segments();
+        newer.retain(|segment| segment.number > place.segment.number);
+        while let Some(segment) = newer.pop() {
+            self.segments.write().retain(|other| other.number != segment.number);
+            segment.remove()?;
+            sync_dir(&self.dir)?;
+        }
+        place.segment.cut(place.end, to.ts)?;
+        writer.segment = place.segment.clone();
+        writer.written = to;
+        self.buffer.lock().last = to;
+        self.durable.send_modify(|durable| {
+            durable.epoch += 1;
+            durable.at = to;
+            self.durable_ts.store(to.ts.0, Ordering::Release);
+            self.cuts.lock().push(to.ts);
+            self.epoch.store(durable.epoch, Ordering::Release);
+        });
+        self.signal.lock().wanted = to.ts;
+        self.visible.send_replace(to.ts);
+        Ok(())
+    }
+
+    /// The earliest time that the log was cut back to since an epoch.
+    pub(crate) fn cut_since(&self, epoch: u64) -> Timestamp {
+        let cuts = self.cuts.lock();
+        cuts.iter().skip(epoch as usize).copied().min().unwrap_or(Timestamp::MAX)
+    }
+}
