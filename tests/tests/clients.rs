@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use tests::process::{output, say, text};
+use tests::process::{self, output, say, text};
 use tests::{Cluster, cities, clients};
 
 /// Runs a client's program and shows the end of what it said.
@@ -68,18 +68,49 @@ fn mongosh_uses_the_cluster() {
     }
 }
 
-#[test]
-fn pymongo_uses_the_cluster() {
+/// Runs one of the PyMongo files against a cluster of its own with two routers.
+fn pymongo(file: &str) {
     let Some(python) = clients::python() else { return };
     let cluster = Cluster::start(2);
+    let second = cluster.add_router("router2");
+    let options = ["-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:asyncio"];
     let mut command = Command::new(python);
     command
-        .args(["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider", "-p", "no:asyncio", "test_cluster.py"])
+        .args(["-m", "pytest"])
+        .args(options)
+        .arg(file)
         .current_dir(clients::dir().join("python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("SHOAL_URI", cluster.uri())
+        .env("SHOAL_URI_2", format!("mongodb://{second}/"))
+        .env("SHOAL_DIR", cluster.dir())
+        .env("SHOAL_BIN", process::bin_dir())
+        .env("SHOAL_SECONDS", "2")
         .env("CITIES", cities::file());
-    check("PyMongo", &mut command);
+    check(file, &mut command);
+}
+
+#[test]
+fn pymongo_uses_the_cluster() {
+    pymongo("test_cluster.py");
+}
+
+/// Random operations against a model of what MongoDB answers, for each way to shard.
+#[test]
+fn pymongo_finds_what_a_model_finds() {
+    pymongo("test_model.py");
+}
+
+/// Numbered statements sent again, also through another router and after the shards were killed.
+#[test]
+fn pymongo_repeats_statements() {
+    pymongo("test_retry_resend.py");
+}
+
+/// Collections and databases dropped, made and sharded through one router while another writes by what it knew before.
+#[test]
+fn pymongo_races_definitions() {
+    pymongo("test_ddl_races.py");
 }
 
 #[test]
