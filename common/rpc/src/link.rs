@@ -2,6 +2,7 @@
 //! A broken link stays broken; [`crate::Peer`] makes a new one.
 
 use crate::convert;
+use crate::together::Together;
 use parking_lot::Mutex;
 use proto::cluster as pb;
 use std::collections::HashMap;
@@ -26,11 +27,13 @@ pub(crate) struct Link {
     outbox: mpsc::Sender<pb::Request>,
     pending: Mutex<Pending>,
     next_id: AtomicU64,
+    together: Together,
 }
 
 impl Link {
-    pub(crate) fn new(host: Arc<str>, outbox: mpsc::Sender<pb::Request>) -> Link {
-        Link { host, outbox, pending: Mutex::new(Pending::Open(HashMap::new())), next_id: AtomicU64::new(1) }
+    pub(crate) fn new(host: Arc<str>, outbox: mpsc::Sender<pb::Request>, together: Together) -> Link {
+        let pending = Mutex::new(Pending::Open(HashMap::new()));
+        Link { host, outbox, pending, next_id: AtomicU64::new(1), together }
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -43,7 +46,10 @@ impl Link {
         operation.id = id;
         let (waiter, reply) = oneshot::channel();
         match &mut *self.pending.lock() {
-            Pending::Open(waiters) => drop(waiters.insert(id, waiter)),
+            Pending::Open(waiters) => {
+                waiters.insert(id, waiter);
+                self.together.note_operations(waiters.len());
+            }
             Pending::Broken(fault) => return Err(fault.clone()),
         }
         let mut abandon = Abandon { link: self, id, armed: true };
@@ -63,7 +69,11 @@ impl Link {
     /// Hands a reply to its caller. A caller that left is no error.
     fn deliver(&self, reply: pb::Reply) {
         let waiter = match &mut *self.pending.lock() {
-            Pending::Open(waiters) => waiters.remove(&reply.id),
+            Pending::Open(waiters) => {
+                let waiter = waiters.remove(&reply.id);
+                self.together.note_operations(waiters.len());
+                waiter
+            }
             Pending::Broken(_) => None,
         };
         if let Some(waiter) = waiter {

@@ -149,7 +149,7 @@ impl Peer {
                 return Err(Fault::new(Code::HostUnreachable, format!("{} does not answer", self.host)));
             }
         };
-        let link = Arc::new(Link::new(self.host.clone(), outbox));
+        let link = Arc::new(Link::new(self.host.clone(), outbox, self.together.clone()));
         self.together.add(link.clone().read(replies));
         *self.link.lock() = Some(link.clone());
         Ok(link)

@@ -129,15 +129,16 @@ impl<O: Operations> Cluster for Service<O> {
         &self,
         request: tonic::Request<tonic::Streaming<pb::Request>>,
     ) -> Result<tonic::Response<Self::OperateStream>, tonic::Status> {
+        let together = request.extensions().get::<Together>().cloned();
+        let together = together.ok_or_else(|| tonic::Status::internal("connection without a task"))?;
         let (outbox, replies) = mpsc::channel(OUTBOX_COUNT_MAX);
         let session = Arc::new(Session {
             operations: self.operations.clone(),
             outbox,
             running: Mutex::default(),
             remote: request.remote_addr(),
+            together: together.clone(),
         });
-        let together = request.extensions().get::<Together>().cloned();
-        let together = together.ok_or_else(|| tonic::Status::internal("connection without a task"))?;
         let killed = KillWhenDropped(session.clone());
         let tasks = self.tasks.clone();
         let requests = request.into_inner();
@@ -165,6 +166,7 @@ struct Session<O> {
     /// Kill switches of what runs now.
     running: Mutex<HashMap<u64, Arc<AtomicBool>>>,
     remote: Option<SocketAddr>,
+    together: Together,
 }
 
 impl<O: Operations> Session<O> {
@@ -198,14 +200,22 @@ impl<O: Operations> Session<O> {
     async fn run(&self, operation: pb::Operation) {
         let id = operation.id;
         let killed = Arc::new(AtomicBool::new(false));
-        self.running.lock().insert(id, killed.clone());
+        {
+            let mut running = self.running.lock();
+            running.insert(id, killed.clone());
+            self.together.note_operations(running.len());
+        }
         let span = operation_span(&operation.traceparent);
         let result = if span.is_disabled() {
             self.answer(operation, killed).await
         } else {
             self.answer(operation, killed).instrument(span).await
         };
-        self.running.lock().remove(&id);
+        {
+            let mut running = self.running.lock();
+            running.remove(&id);
+            self.together.note_operations(running.len());
+        }
         let (cluster_time, operation_time) = self.operations.times();
         let result = match result {
             Ok(reply) => pb::reply::Result::Body(reply.doc.into_bytes().into()),

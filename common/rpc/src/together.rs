@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use futures::task::{AtomicWaker, Wake};
 use runtime::Tasks;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,8 @@ const ROUNDS_MAX: u32 = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct Together {
     futures: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    /// Operations under way on the connection, roughly.
+    operations: Arc<AtomicUsize>,
 }
 
 impl Together {
@@ -26,7 +28,14 @@ impl Together {
         let (futures, added) = mpsc::unbounded_channel();
         let (signal, stop) = (Arc::new(Signal::default()), tasks.token());
         let waker = Waker::from(signal.clone());
-        let mut group = Group { added: Some(added), running: FuturesUnordered::new(), signal, waker };
+        let operations = Arc::new(AtomicUsize::new(0));
+        let mut group = Group {
+            added: Some(added),
+            running: FuturesUnordered::new(),
+            signal,
+            waker,
+            operations: operations.clone(),
+        };
         tasks.spawn(name, async move {
             tokio::select! {
                 biased;
@@ -34,7 +43,12 @@ impl Together {
                 () = stop.cancelled() => {}
             }
         });
-        Together { futures }
+        Together { futures, operations }
+    }
+
+    /// Tells how many operations are under way now.
+    pub(crate) fn note_operations(&self, count: usize) {
+        self.operations.store(count, Ordering::Relaxed);
     }
 
     /// Adds a future; it is dropped at once where the task has ended.
@@ -94,34 +108,53 @@ struct Group {
     signal: Arc<Signal>,
     /// Of `signal`.
     waker: Waker,
+    operations: Arc<AtomicUsize>,
+}
+
+/// How far the futures got.
+enum Settled {
+    /// There are none any more, and no handles.
+    Over,
+    /// All wait for something outside.
+    Idle,
+    /// Some have more to do, but other tasks come first.
+    OutOfTurn,
 }
 
 impl Group {
     async fn run(&mut self) {
+        let mut settled = true;
         loop {
             std::future::poll_fn(|context| self.signal.woken(context)).await;
             // Other tasks that are ready now may have more for this connection, and all of it goes out with one system call.
-            tokio::task::yield_now().await;
-            if self.settle() {
-                return;
+            // With a single operation under way there is nothing to wait for, and yielding may wake an idle thread.
+            if !settled || self.operations.load(Ordering::Relaxed) > 1 {
+                tokio::task::yield_now().await;
             }
+            settled = match self.settle() {
+                Settled::Over => return,
+                Settled::Idle => true,
+                Settled::OutOfTurn => false,
+            };
         }
     }
 
-    /// Polls until nothing in here is woken any more, or others should have a turn; whether all is over.
-    fn settle(&mut self) -> bool {
+    /// Polls until nothing in here is woken any more, or others should have a turn.
+    fn settle(&mut self) -> Settled {
         for _ in 0..ROUNDS_MAX {
             self.signal.state.store(POLLING, Ordering::Release);
             if self.round() {
-                return true;
+                return Settled::Over;
             }
             let state = &self.signal.state;
-            let idle = state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire);
-            if idle.is_ok() || !tokio::task::coop::has_budget_remaining() {
+            if state.compare_exchange(POLLING, IDLE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return Settled::Idle;
+            }
+            if !tokio::task::coop::has_budget_remaining() {
                 break;
             }
         }
-        false
+        Settled::OutOfTurn
     }
 
     /// Takes new futures in and polls those that were woken; whether all is over.
