@@ -12,7 +12,7 @@ DIR     ?= shoal-data
 PORT    ?= 27017
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router
 # Each step builds in the same directory.
 .NOTPARALLEL:
 
@@ -56,3 +56,7 @@ test-clients: build-verify ## the real clients only
 pymongo-suite: ## PyMongo's own tests against a router: passed, failed, skipped
 	$(CARGO) build --release --bins
 	$(VENV)/bin/python $(CLIENTS)/python/pymongo_suite.py --bin-dir target/release
+
+bench-router: ## what the router costs: latency, CPU, start, import, memory; see BENCHMARKS.md
+	$(CARGO) build --release --bins
+	target/release/bench router
