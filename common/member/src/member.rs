@@ -74,7 +74,9 @@ impl Member {
         let mut options = storage::Options::new(&config.dbpath, Arc::new(StoreClock(clock.clone())));
         options.cache_bytes = config.cache_size_mb * MIB;
         options.versions_bytes_max = config.versions_mb * MIB;
-        options.oplog_bytes_max = config.oplog_size_mb * MIB as u64;
+        options.engine = config.engine();
+        options.oplog_bytes_max = config.oplog_size_mb().saturating_mul(MIB as u64);
+        options.oplog_min_retention = config.oplog_min_retention();
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
         let store = Store::open(options).map_err(storage_error)?;
         clock.observe(store.last_op_time().ts);
