@@ -7,16 +7,19 @@ use crate::{
     OUTBOX_COUNT_MAX, STREAM_WINDOW_BYTES, convert,
 };
 use command::{Reply, Request, Routing};
+use hyper_util::rt::TokioIo;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use parking_lot::Mutex;
 use proto::cluster as pb;
 use proto::cluster::cluster_client::ClusterClient;
 use proto::cluster::config_client::ConfigClient;
 use runtime::Tasks;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use types::{Code, Fault, Timestamp};
 
@@ -61,7 +64,7 @@ impl Peer {
             .executor(together.clone());
         Ok(Peer {
             host: Arc::from(host),
-            channel: endpoint.connect_lazy(),
+            channel: endpoint.connect_with_connector_lazy(connector(host)),
             link: Mutex::new(None),
             opening: tokio::sync::Mutex::new(()),
             together,
@@ -178,6 +181,31 @@ impl Peer {
     }
 }
 
+/// How the channel opens its sockets.
+fn connector(
+    host: &str,
+) -> impl tower::Service<Uri, Response = TokioIo<TcpStream>, Error = io::Error, Future = Opening> + Send + use<>
+{
+    let host: Arc<str> = Arc::from(host);
+    tower::service_fn(move |_: Uri| -> Opening { Box::pin(open(host.clone())) })
+}
+
+type Opening = command::BoxFuture<io::Result<TokioIo<TcpStream>>>;
+
+async fn open(host: Arc<str>) -> io::Result<TokioIo<TcpStream>> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&*host))
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection attempt"))??;
+    if stream.local_addr()? == stream.peer_addr()? {
+        // Nobody listens, and the system happened to give this end the very port that it connects to. The socket is reset, so that
+        // nothing of it keeps the port from the server that should be there.
+        stream.set_zero_linger()?;
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
+    }
+    stream.set_nodelay(true)?;
+    Ok(TokioIo::new(stream))
+}
+
 /// The current trace as a W3C header; empty where none is recorded.
 fn traceparent() -> String {
     struct Header(String);
@@ -200,4 +228,21 @@ fn traceparent() -> String {
 /// W3C trace context, the one format that our processes speak among themselves.
 pub(crate) fn trace_context() -> runtime::telemetry::TraceContextPropagator {
     runtime::telemetry::TraceContextPropagator::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ports for outgoing connections are given in turn, so many tries meet the very port that they connect to.
+    #[tokio::test]
+    async fn a_port_that_nobody_listens_on_is_never_reached() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let host: Arc<str> = Arc::from(listener.local_addr().unwrap().to_string());
+        drop(listener);
+        for attempt in 0..30_000 {
+            let outcome = open(host.clone()).await;
+            assert!(outcome.is_err(), "attempt {attempt} connected to itself");
+        }
+    }
 }
