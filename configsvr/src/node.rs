@@ -51,6 +51,9 @@ impl Node {
             listening.grpc_incoming,
             tasks,
         );
+        let stop = tasks.token();
+        let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
+        tasks.spawn("ttl-monitor", expiry);
         if let Some(address) = config.member.common.metrics_address {
             node.member.metrics.serve(address, tasks).await.map_err(Error::Metrics)?;
         }

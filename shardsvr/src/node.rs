@@ -37,6 +37,9 @@ impl Node {
         let listening =
             Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
         rpc::serve(Arc::new(Peers::new(node.clone(), registry)), None, listening.grpc_incoming, tasks);
+        let stop = tasks.token();
+        let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
+        tasks.spawn("ttl-monitor", expiry);
         if let Some(address) = config.member.common.metrics_address {
             node.member.metrics.serve(address, tasks).await.map_err(Error::Metrics)?;
         }

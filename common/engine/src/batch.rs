@@ -32,6 +32,11 @@ impl Batch {
         self.reply.len() >= self.count_max || self.reply.batch_bytes() >= limits::REPLY_BATCH_BYTES_MAX
     }
 
+    /// Whether nothing was appended yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reply.len() == 0
+    }
+
     /// Appends a document; `false`, and nothing is done, where there is no room for it.
     #[must_use]
     pub(crate) fn push(&mut self, doc: &RawDocument, sort_key: Option<&[u8]>) -> bool {

@@ -3,12 +3,15 @@
 use crate::Engine;
 use crate::batch::Batch;
 use crate::exec::Producer;
+use crate::tail::{self, Tail};
 use command::{Context, GetMore, Reply};
+use std::time::Instant;
 use types::{Fault, Namespace};
 
 /// A cursor that a client may ask for more.
 pub struct OpenCursor {
     producer: Producer,
+    tail: Option<Tail>,
 }
 
 /// How a client wants to go through a cursor.
@@ -17,6 +20,7 @@ pub(crate) struct Wish {
     pub(crate) batch_size: Option<u64>,
     pub(crate) single_batch: bool,
     pub(crate) no_timeout: bool,
+    pub(crate) tail: Option<Tail>,
 }
 
 impl Wish {
@@ -41,7 +45,8 @@ pub(crate) async fn open(
     if exhausted || wish.single_batch {
         return batch.finish(0);
     }
-    let (ns, session, cursor) = (ns.clone(), ctx.envelope.session, OpenCursor { producer });
+    let (ns, session) = (ns.clone(), ctx.envelope.session);
+    let cursor = OpenCursor { producer, tail: wish.tail };
     let id = match wish.no_timeout {
         true => engine.cursors().insert_without_timeout(ns, session, cursor)?,
         false => engine.cursors().insert(ns, session, cursor)?,
@@ -56,7 +61,33 @@ pub(crate) async fn open(
 pub(crate) async fn more(engine: &Engine, ctx: &Context, request: &GetMore) -> Result<Reply, Fault> {
     let mut taken = engine.cursors().take(request.cursor_id, &request.ns, ctx.envelope.session)?;
     let mut batch = Batch::next(&request.ns, request.batch_size.map(std::num::NonZeroU64::get));
-    let exhausted = taken.producer.fill(engine, ctx, &mut batch).await?;
+    let waits = taken.tail.filter(|tail| tail.await_data);
+    let exhausted = match waits {
+        None if ctx.envelope.max_time.is_some() => {
+            let error = "cannot set maxTimeMS on getMore command for a non-awaitData cursor";
+            // The cursor stays as it is.
+            taken.put_back();
+            return Err(Fault::bad_value(error));
+        }
+        None => taken.producer.fill(engine, ctx, &mut batch).await?,
+        Some(tail) => {
+            // The time that is given is for waiting, not for the work.
+            let until = Instant::now() + ctx.envelope.max_time.unwrap_or(tail::AWAIT_DEFAULT);
+            let unbound = Context { deadline: None, ..ctx.clone() };
+            'fill: loop {
+                let seen = tail::place(engine, tail)?;
+                let exhausted = taken.producer.fill(engine, &unbound, &mut batch).await?;
+                if exhausted || !batch.is_empty() {
+                    break exhausted;
+                }
+                while !tail::wait(engine, ctx, tail, seen, until).await? {
+                    if Instant::now() >= until || taken.is_killed() {
+                        break 'fill false;
+                    }
+                }
+            }
+        }
+    };
     if exhausted {
         return batch.finish(0);
     }

@@ -4,6 +4,7 @@ use crate::cursor::OpenCursor;
 use crate::exec::Scan;
 use crate::index_uses::IndexUses;
 use crate::plan::Access;
+use crate::ttl::TtlMonitor;
 use session::cursor_registry::Cursors;
 use std::sync::Arc;
 use storage::Store;
@@ -20,6 +21,7 @@ pub struct Engine {
     clock: Arc<runtime::clock::HybridClock>,
     long_work: Semaphore,
     index_uses: IndexUses,
+    ttl: TtlMonitor,
 }
 
 impl Engine {
@@ -31,6 +33,7 @@ impl Engine {
             clock,
             long_work: Semaphore::new(LONG_WORK_COUNT_MAX),
             index_uses: IndexUses::new(runtime::clock::now_millis()),
+            ttl: TtlMonitor::default(),
         })
     }
 
@@ -47,6 +50,11 @@ impl Engine {
     /// How often queries went by each index.
     pub fn index_uses(&self) -> &IndexUses {
         &self.index_uses
+    }
+
+    /// The removal of what has expired.
+    pub fn ttl(&self) -> &TtlMonitor {
+        &self.ttl
     }
 
     /// Counts the index that a scan goes by, once per scan.

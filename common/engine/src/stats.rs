@@ -25,7 +25,12 @@ pub(crate) fn collection(engine: &Engine, collection: Option<&Collection>, scale
     out.append(cstr!("numOrphanDocs"), 0);
     out.append(cstr!("storageSize"), scaled(stats.bytes, scale));
     out.append(cstr!("freeStorageSize"), 0);
-    out.append(cstr!("capped"), false);
+    let capped = collection.and_then(|collection| collection.capped);
+    out.append(cstr!("capped"), capped.is_some());
+    if let Some(capped) = capped {
+        out.append(cstr!("max"), number(capped.records_max.unwrap_or(0)));
+        out.append(cstr!("maxSize"), scaled(capped.bytes_max, scale));
+    }
     out.append(cstr!("nindexes"), collection.map_or(0, |collection| collection.indexes.len() as i32));
     out.append(cstr!("indexBuilds"), building(collection));
     out.append(cstr!("totalIndexSize"), scaled(index_bytes, scale));

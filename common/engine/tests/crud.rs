@@ -79,7 +79,7 @@ async fn finds() {
         (doc! {"find": "c", "hint": {"zz": 1}}, 2),
         (doc! {"find": "c", "filter": {"a": {"$nope": 1}}}, 2),
         (doc! {"find": "c", "sort": {"a": 2}}, 15975),
-        (doc! {"find": "c", "tailable": true}, 238),
+        (doc! {"find": "c", "tailable": true}, 2),
         (doc! {"getMore": 123_i64, "collection": "c"}, 43),
     ] {
         let text = find.to_string();

@@ -2,7 +2,9 @@
 
 use crate::config::MemberConfig;
 use crate::metrics;
+use bson::{Bson, RawBsonRef};
 use engine::Engine;
+use frontend::parameters::Parameter;
 use frontend::{Front, FrontOptions};
 use repl::{Replication, StoreClock};
 use rpc::Pool;
@@ -77,6 +79,7 @@ impl Member {
         options.engine = config.engine();
         options.oplog_bytes_max = config.oplog_size_mb().saturating_mul(MIB as u64);
         options.oplog_min_retention = config.oplog_min_retention();
+        options.predicates = Some(Arc::new(engine::PartialFilters));
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
         let store = Store::open(options).map_err(storage_error)?;
         clock.observe(store.last_op_time().ts);
@@ -97,6 +100,7 @@ impl Member {
             recent,
             startup_warnings: config.common.startup_warnings(),
         });
+        register_ttl(&front, &engine);
         let metrics = Metrics::default();
         front.register_metrics(&metrics);
         metrics::register(&store, &metrics);
@@ -165,4 +169,38 @@ async fn forget_old_statements(engine: Arc<Engine>, replication: Arc<Replication
             Err(fault) => tracing::warn!(%fault, "statements of silent sessions could not be forgotten"),
         }
     }
+}
+
+/// `ttlMonitorSleepSecs` and `ttlMonitorEnabled`.
+fn register_ttl(front: &Front, engine: &Arc<Engine>) {
+    let wrong = |name: &str| Fault::bad_value(format!("Invalid value for parameter {name}"));
+    let (reader, writer) = (engine.clone(), engine.clone());
+    front.parameters.register(Parameter {
+        name: "ttlMonitorSleepSecs",
+        get: Arc::new(move || Bson::Int64(i64::try_from(reader.ttl().sleep_secs()).unwrap_or(i64::MAX))),
+        set: Some(Arc::new(move |value| {
+            let seconds = match value {
+                RawBsonRef::Int32(seconds) => u64::try_from(seconds).ok(),
+                RawBsonRef::Int64(seconds) => u64::try_from(seconds).ok(),
+                RawBsonRef::Double(seconds) if seconds.fract() == 0.0 && seconds >= 0.0 => {
+                    Some(seconds as u64)
+                }
+                _ => None,
+            };
+            let seconds =
+                seconds.filter(|seconds| *seconds > 0).ok_or_else(|| wrong("ttlMonitorSleepSecs"))?;
+            writer.ttl().set_sleep_secs(seconds);
+            Ok(())
+        })),
+    });
+    let (reader, writer) = (engine.clone(), engine.clone());
+    front.parameters.register(Parameter {
+        name: "ttlMonitorEnabled",
+        get: Arc::new(move || Bson::Boolean(reader.ttl().is_enabled())),
+        set: Some(Arc::new(move |value| {
+            let enabled = value.as_bool().ok_or_else(|| wrong("ttlMonitorEnabled"))?;
+            writer.ttl().set_enabled(enabled);
+            Ok(())
+        })),
+    });
 }

@@ -3,23 +3,28 @@
 //! conflicts and publishes. A batch sees its own writes.
 
 use crate::Error;
-use crate::collection::{Collection, Index, RecordKey};
+use crate::capped::{self, Numbers};
+use crate::collection::{Collection, Index, RecordKey, RecordOrder};
 use crate::commit::Outgoing;
 use crate::counts::{Count, Delta};
 use crate::error::DuplicateKey;
 use crate::index::{self, unique};
 use crate::keyspace::{self, Ident};
+use crate::oplog::diff;
 use crate::oplog::entry::{self, Change, Op};
 use crate::oplog::record::{Draft, Local};
+use crate::scan::Direction;
 use crate::snapshot::{Snapshot, document};
 use crate::store::Shared;
 use crate::versions::Value;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
-use types::{Code, OpTime, limits};
+use types::{Code, Fault, OpTime, limits};
 use value::SharedDoc;
+use value::interval::KeyRange;
 
 /// The session part of the log entry of a retryable write.
 #[derive(Debug, Clone)]
@@ -42,6 +47,11 @@ struct Logged {
     kind: Kind,
     /// The document after the write; for a deletion the one before, of which the log takes the `_id`.
     doc: Bytes,
+    /// Of an update, where it is smaller than the document.
+    diff: Option<RawDocumentBuf>,
+    record: Option<i64>,
+    /// Nobody's statement: the oldest of a capped collection went.
+    forced: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +78,8 @@ pub struct Batch {
     unique: Vec<UniqueEntry>,
     multikey: Vec<(Arc<Collection>, Arc<Index>, u64)>,
     touched: HashMap<Ident, Arc<Collection>>,
+    /// Numbers of the capped collections that were inserted into: as they were, and as they will be.
+    numbers: HashMap<Ident, (Numbers, Numbers)>,
 }
 
 impl Batch {
@@ -80,6 +92,7 @@ impl Batch {
             unique: Vec::new(),
             multikey: Vec::new(),
             touched: HashMap::new(),
+            numbers: HashMap::new(),
         }
     }
 
@@ -120,9 +133,13 @@ impl Batch {
     pub fn insert(&mut self, collection: &Arc<Collection>, doc: &RawDocument) -> Result<RecordKey, Error> {
         let id = document_id(doc)?;
         check_size(doc)?;
-        let record_key = collection.record_key(id);
+        let record_key = match collection.order {
+            RecordOrder::Id => collection.record_key(id),
+            RecordOrder::Number => self.next_number(collection)?,
+            RecordOrder::Log => return Err(not_writable(collection)),
+        };
         let key = Bytes::from(keyspace::record(collection.id.0, &record_key));
-        if self.value(&key)?.is_some() {
+        if collection.order == RecordOrder::Id && self.value(&key)?.is_some() {
             return Err(Error::DuplicateKey(Box::new(DuplicateKey {
                 ns: collection.ns.clone(),
                 index: index::IdIndex::NAME.to_owned(),
@@ -134,8 +151,91 @@ impl Batch {
         let bytes = Bytes::copy_from_slice(doc.as_bytes());
         self.keep(collection, plan);
         self.write_record(collection, key, None, Some(bytes.clone()));
-        self.log(collection, Kind::Insert, bytes);
+        self.log(collection, Kind::Insert, &record_key, bytes, None);
+        if let Some((_, after)) = self.numbers.get_mut(&collection.id.0) {
+            after.last = capped::number_of(&record_key).unwrap_or(after.last);
+            self.remove_oldest(collection)?;
+        }
         Ok(record_key)
+    }
+
+    /// The key of the next record of a capped collection.
+    fn next_number(&mut self, collection: &Collection) -> Result<RecordKey, Error> {
+        let ident = collection.id.0;
+        let after = match self.numbers.get(&ident) {
+            Some((_, after)) => *after,
+            None => {
+                let now = self.snapshot.shared.numbers.get(&self.snapshot, ident)?;
+                self.numbers.insert(ident, (now, now));
+                now
+            }
+        };
+        Ok(capped::record_key(after.last + 1))
+    }
+
+    fn force_out(
+        &mut self,
+        collection: &Arc<Collection>,
+        record_key: &[u8],
+        doc: &RawDocument,
+    ) -> Result<(), Error> {
+        self.delete(collection, record_key, doc)?;
+        if let Some(logged) = self.logged.last_mut() {
+            logged.forced = true;
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest records of a capped collection until it is within its bounds.
+    fn remove_oldest(&mut self, collection: &Arc<Collection>) -> Result<(), Error> {
+        let (Some(bounds), ident) = (collection.capped, collection.id.0) else { return Ok(()) };
+        let excess = |batch: &Batch| {
+            let mut count = batch.snapshot.shared.counts.get(ident);
+            count.add(batch.deltas.get(&ident).copied().unwrap_or_default());
+            bounds.exceeded_by(count.records, count.bytes)
+        };
+        if !excess(self) {
+            return Ok(());
+        }
+        let Some((_, after)) = self.numbers.get(&ident).copied() else { return Ok(()) };
+        let range = KeyRange { start: capped::record_key(after.first).to_vec(), end: None };
+        let snapshot = self.snapshot.clone();
+        for record in snapshot.scan(collection, &range, Direction::Forward) {
+            let (record_key, doc) = record?;
+            let key = keyspace::record(ident, &record_key);
+            // What this batch changed or removed itself is another document by now.
+            let doc = match self.writes.get(key.as_slice()) {
+                None => doc,
+                Some(Some(own)) => document(own.clone())?,
+                Some(None) => continue,
+            };
+            self.force_out(collection, &record_key, &doc)?;
+            let number = capped::number_of(&record_key).unwrap_or(after.first);
+            if let Some((_, after)) = self.numbers.get_mut(&ident) {
+                after.first = number + 1;
+            }
+            if !excess(self) {
+                return Ok(());
+            }
+        }
+        // More in one batch than the collection holds: the first of the batch itself go, the last one stays.
+        let start = keyspace::record(ident, &capped::record_key(after.first));
+        let last = keyspace::record(
+            ident,
+            &capped::record_key(self.numbers.get(&ident).map_or(0, |(_, now)| now.last)),
+        );
+        let own: Vec<(Bytes, Bytes)> = self
+            .writes
+            .range::<[u8], _>((Bound::Included(start.as_slice()), Bound::Excluded(last.as_slice())))
+            .filter_map(|(key, value)| value.clone().map(|value| (key.clone(), value)))
+            .collect();
+        for (key, value) in own {
+            self.force_out(collection, &keyspace::strip(&key), &document(value)?)?;
+            if !excess(self) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Replaces a record. `old` is what this batch or its snapshot has under the key; the `_id` cannot change.
@@ -150,7 +250,12 @@ impl Batch {
         new: &RawDocument,
     ) -> Result<(), Error> {
         check_size(new)?;
-        if collection.record_key(document_id(new)?) != record_key {
+        let same_id = match collection.order {
+            RecordOrder::Id => collection.record_key(document_id(new)?) == record_key,
+            RecordOrder::Number => value::order::compare(document_id(old)?, document_id(new)?).is_eq(),
+            RecordOrder::Log => return Err(not_writable(collection)),
+        };
+        if !same_id {
             return Err(Error::InvalidDocument {
                 code: Code::ImmutableField,
                 message: "Performing an update on the path '_id' would modify the immutable field '_id'"
@@ -162,7 +267,8 @@ impl Batch {
         let bytes = Bytes::copy_from_slice(new.as_bytes());
         self.keep(collection, plan);
         self.write_record(collection, key, Some(old), Some(bytes.clone()));
-        self.log(collection, Kind::Update, bytes);
+        let diff = if is_unreplicated(collection) { None } else { diff::compute(old, new) };
+        self.log(collection, Kind::Update, record_key, bytes, diff);
         Ok(())
     }
 
@@ -176,11 +282,14 @@ impl Batch {
         record_key: &[u8],
         old: &RawDocument,
     ) -> Result<(), Error> {
+        if collection.order == RecordOrder::Log {
+            return Err(not_writable(collection));
+        }
         let plan = self.plan(collection, record_key, Some(old), None)?;
         let key = Bytes::from(keyspace::record(collection.id.0, record_key));
         self.keep(collection, plan);
         self.write_record(collection, key, Some(old), None);
-        self.log(collection, Kind::Delete, Bytes::copy_from_slice(old.as_bytes()));
+        self.log(collection, Kind::Delete, record_key, Bytes::copy_from_slice(old.as_bytes()), None);
         Ok(())
     }
 
@@ -197,8 +306,15 @@ impl Batch {
             let change = index_change(index, record_key, old, new)?;
             if index.unique {
                 for (key, prefix_len) in &change.added {
-                    let other =
-                        unique::find_other(&self.snapshot, &self.writes, key, *prefix_len, &change.removed)?;
+                    // While it is built nobody is refused: what is found twice is looked at again when the build is complete.
+                    let other = index.ready.is_some()
+                        && unique::find_other(
+                            &self.snapshot,
+                            &self.writes,
+                            key,
+                            *prefix_len,
+                            &change.removed,
+                        )?;
                     if other && let Some(new) = new {
                         return Err(unique::duplicate(collection, index, new, key, *prefix_len));
                     }
@@ -255,8 +371,22 @@ impl Batch {
         self.writes.insert(key, new);
     }
 
-    fn log(&mut self, collection: &Arc<Collection>, kind: Kind, doc: Bytes) {
-        self.logged.push(Logged { collection: collection.clone(), kind, doc });
+    fn log(
+        &mut self,
+        collection: &Arc<Collection>,
+        kind: Kind,
+        record_key: &[u8],
+        doc: Bytes,
+        diff: Option<RawDocumentBuf>,
+    ) {
+        let record = match collection.order {
+            RecordOrder::Number => {
+                capped::number_of(record_key).and_then(|number| i64::try_from(number).ok())
+            }
+            _ => None,
+        };
+        let collection = collection.clone();
+        self.logged.push(Logged { collection, kind, doc, diff, record, forced: false });
     }
 
     /// Commits everything, or nothing.
@@ -269,12 +399,12 @@ impl Batch {
             return Ok(shared.log.last());
         }
         shared.throttle()?;
-        let Batch { snapshot, writes, logged, deltas, unique, multikey, touched } = self;
+        let Batch { snapshot, writes, logged, deltas, unique, multikey, touched, numbers } = self;
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
         let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());
         let mut draft = Draft::new(&local, &entry);
         let mut superseded = Vec::new();
-        let at = shared.commit_with(|_| {
+        let at = shared.commit_with(|at| {
             for collection in touched.values() {
                 let now = shared.catalog.load();
                 // Other indexes, or dropped: the batch was prepared for something that is no more.
@@ -300,21 +430,29 @@ impl Batch {
             }
             for entry in &unique {
                 let own = writes.get(&entry.key).is_some_and(Option::is_some);
-                if own
-                    && unique::taken_since(
-                        &shared,
-                        &snapshot,
-                        &writes,
-                        &entry.index,
-                        &entry.key,
-                        entry.prefix_len,
-                    )?
-                {
+                if !own {
+                    continue;
+                }
+                if entry.index.ready.is_none() {
+                    // A build adds entries at times before now, so only looking at everything is enough.
+                    if unique::find_other(&shared.snapshot(), &writes, &entry.key, entry.prefix_len, &[])? {
+                        entry.index.suspects.note(&entry.key, entry.prefix_len);
+                    }
+                    continue;
+                }
+                if unique::taken_since(&shared, &snapshot, &writes, &entry.key, entry.prefix_len) {
                     return Err(Error::WriteConflict);
                 }
             }
             // An expired pin no longer holds newer versions in memory, where the checks above look.
             snapshot.check().map_err(|_| Error::WriteConflict)?;
+            // Last of all checks: from here on the commit happens.
+            for (ident, (before, after)) in &numbers {
+                let after = Numbers { first_at: at.ts, ..*after };
+                if !shared.numbers.advance(*ident, before, after) {
+                    return Err(Error::WriteConflict);
+                }
+            }
             let mut puts: Vec<(Bytes, Value)> = writes.into_iter().collect();
             let marked = mark_multikey(&shared, &multikey);
             if !marked.is_empty() {
@@ -353,7 +491,7 @@ fn index_change(
     new: Option<&RawDocument>,
 ) -> Result<IndexChange, Error> {
     let yielded = |doc: Option<&RawDocument>| match doc {
-        Some(doc) => index::keys(&index.pattern, index.sparse, doc),
+        Some(doc) => index.yields(doc),
         None => Ok(index::Keys::default()),
     };
     let (old, new) = (yielded(old)?, yielded(new)?);
@@ -394,6 +532,10 @@ pub(crate) fn document_id(doc: &RawDocument) -> Result<RawBsonRef<'_>, Error> {
         }
     }
     Err(invalid(Code::InvalidIdField, "document has no _id".to_owned()))
+}
+
+fn not_writable(collection: &Collection) -> Error {
+    Error::Value(Fault::new(Code::InvalidNamespace, format!("cannot write to '{}'", collection.ns)))
 }
 
 fn check_size(doc: &RawDocument) -> Result<(), Error> {
@@ -442,10 +584,11 @@ fn draft(
             uuid: Some(collection.uuid),
             change: match write.kind {
                 Kind::Insert => Change::Insert { doc },
-                Kind::Update => Change::Update { id, doc },
+                Kind::Update => Change::Update { id, o: write.diff.as_deref().unwrap_or(doc) },
                 Kind::Delete => Change::Delete { id },
             },
-            stmt_id: stmt_ids.next(),
+            record: write.record,
+            stmt_id: if write.forced { None } else { stmt_ids.next() },
         });
     }
     if !hidden.is_empty() {

@@ -13,20 +13,22 @@ pub struct Catalog {
     by_name: BTreeMap<Namespace, Arc<Collection>>,
     by_uuid: HashMap<Uuid, Arc<Collection>>,
     by_ident: HashMap<Ident, Arc<Collection>>,
+    /// `local.oplog.rs`: always there, and not among the records of the catalogue.
+    log: Option<Arc<Collection>>,
 }
 
 impl Catalog {
     /// The collection of that name.
     pub fn get(&self, ns: &Namespace) -> Option<&Arc<Collection>> {
-        self.by_name.get(ns)
+        self.by_name.get(ns).or_else(|| self.log.as_ref().filter(|log| log.ns == *ns))
     }
 
     /// The collection with that UUID.
     pub fn by_uuid(&self, uuid: Uuid) -> Option<&Arc<Collection>> {
-        self.by_uuid.get(&uuid)
+        self.by_uuid.get(&uuid).or_else(|| self.log.as_ref().filter(|log| log.uuid == uuid))
     }
 
-    /// All collections, by name.
+    /// All collections that have records of their own, by name: not the log.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Collection>> {
         self.by_name.values()
     }
@@ -35,18 +37,23 @@ impl Catalog {
     pub fn databases(&self) -> Vec<String> {
         let mut names: Vec<String> = self.by_name.keys().map(|ns| ns.db().to_owned()).collect();
         names.dedup();
+        names.extend(self.log.iter().map(|log| log.ns.db().to_owned()));
         names.sort();
         names.dedup();
         names
     }
 
-    /// The collections of a database, by name.
+    /// The collections of a database, the log included.
     pub fn collections<'a>(&'a self, db: &'a str) -> impl Iterator<Item = &'a Arc<Collection>> {
-        self.by_name.values().filter(move |collection| collection.ns.db() == db)
+        self.by_name.values().chain(&self.log).filter(move |collection| collection.ns.db() == db)
     }
 
     pub(crate) fn by_ident(&self, ident: Ident) -> Option<&Arc<Collection>> {
         self.by_ident.get(&ident)
+    }
+
+    pub(crate) fn set_log(&mut self, log: Collection) {
+        self.log = Some(Arc::new(log));
     }
 
     /// Adds a collection or puts another definition in its place.

@@ -335,6 +335,7 @@ impl Shared {
     }
 
     fn move_round(&self, round: &mut Vec<Visible>) -> Result<(), Error> {
+        self.check_last_room()?;
         let writes: Vec<Write> = round
             .iter()
             .map(|visible| Write {

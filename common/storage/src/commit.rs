@@ -32,6 +32,7 @@ impl Shared {
         self.log.wait_for_room();
         let section = self.commit.lock();
         self.check_open()?;
+        self.check_room()?;
         let at = OpTime {
             ts: self.options.clock.tick(self.pins.committed()),
             term: self.term.load(Ordering::Acquire),
@@ -60,7 +61,8 @@ impl Shared {
     }
 
     pub(crate) fn noop(&self, message: &RawDocument) -> Result<OpTime, Error> {
-        let op = entry::Op { ns: "", uuid: None, change: entry::Change::Noop { message }, stmt_id: None };
+        let change = entry::Change::Noop { message };
+        let op = entry::Op { ns: "", uuid: None, change, record: None, stmt_id: None };
         let entry = entry::encode(&[op], None, self.options.clock.wall_millis());
         let draft = Draft::new(&Local::default(), &entry);
         self.commit_with(|_| Ok(Outgoing { draft, puts: Vec::new(), deltas: Vec::new(), catalog: None }))

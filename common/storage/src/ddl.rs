@@ -2,8 +2,9 @@
 //! One at a time. What a drop leaves behind is removed by the checkpoint once nobody can read it.
 
 use crate::Error;
+use crate::capped::Capped;
 use crate::catalog::Catalog;
-use crate::collection::{Collection, CollectionId, Index};
+use crate::collection::{Collection, CollectionId, Index, RecordOrder};
 use crate::commit::Outgoing;
 use crate::index::{self, Requested};
 use crate::keyspace::{self, Ident};
@@ -19,15 +20,8 @@ use std::time::Duration;
 use types::{Code, Namespace, OpTime, Timestamp, Uuid, limits};
 
 /// Options of `create` that change what a collection is, known and not there yet.
-const NOT_YET: &[&str] = &[
-    "capped",
-    "timeseries",
-    "viewOn",
-    "pipeline",
-    "clusteredIndex",
-    "expireAfterSeconds",
-    "encryptedFields",
-];
+const NOT_YET: &[&str] =
+    &["timeseries", "viewOn", "pipeline", "clusteredIndex", "expireAfterSeconds", "encryptedFields"];
 
 /// What `create_indexes` did.
 #[derive(Debug, Clone)]
@@ -62,11 +56,8 @@ impl Shared {
             } else {
                 let ns = entry::command_ns(change.ns);
                 let command = Change::Command { command: &change.command };
-                entry::encode(
-                    &[Op { ns: &ns, uuid: change.uuid, change: command, stmt_id: None }],
-                    None,
-                    wall,
-                )
+                let op = Op { ns: &ns, uuid: change.uuid, change: command, record: None, stmt_id: None };
+                entry::encode(&[op], None, wall)
             };
             let local = Local { deltas: Vec::new(), puts: change.puts.clone() };
             let draft = Draft::new(&local, &entry);
@@ -133,11 +124,14 @@ impl Store {
         options: &RawDocument,
     ) -> Result<Arc<Collection>, Error> {
         check_options(options)?;
+        let capped = Capped::of(options)?;
         let mut free = self.shared.ddl.lock();
         if self.catalog().get(ns).is_some() {
             return Err(Error::NamespaceExists { ns: ns.clone() });
         }
         let ident = *free;
+        // Where records are in another order, the index on `_id` is one with entries.
+        let next = if capped.is_some() { ident + 2 } else { ident + 1 };
         let uuid = uuid.unwrap_or_else(new_uuid);
         let mut command = RawDocumentBuf::new();
         command.append(cstr!("create"), ns.collection());
@@ -146,20 +140,27 @@ impl Store {
         }
         command.append(cstr!("idIndex"), index::id_spec());
         self.shared.commit_ddl(|at, mut catalog| {
-            let id_index = Index::new(ident, ns, index::id_spec())?.with(Some(at.ts), index::id_spec())?;
+            let id_index = match capped {
+                None => Index::clustered(ident, ns, at.ts)?,
+                Some(_) => {
+                    Index::new(ident + 1, ns, index::id_spec(), None)?.with(Some(at.ts), index::id_spec())?
+                }
+            };
             let collection = Collection {
                 ns: ns.clone(),
                 uuid,
                 id: CollectionId(ident),
                 options: options.to_owned(),
+                order: if capped.is_some() { RecordOrder::Number } else { RecordOrder::Id },
+                capped,
                 indexes: vec![Arc::new(id_index)],
                 version: at.ts,
             };
-            let puts = vec![definition(&collection), next_ident(ident + 1)];
+            let puts = vec![definition(&collection), next_ident(next)];
             catalog.put(Arc::new(collection));
             Ok(CatalogChange { ns, uuid: Some(uuid), command, puts, catalog })
         })?;
-        *free = ident + 1;
+        *free = next;
         drop(free);
         self.catalog().get(ns).cloned().ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })
     }
@@ -171,6 +172,7 @@ impl Store {
     pub fn drop_collection(&self, ns: &Namespace) -> Result<OpTime, Error> {
         let _ddl = self.shared.ddl.lock();
         let collection = self.existing(ns)?;
+        self.shared.numbers.forget(collection.id.0);
         let command = rawdoc! { "drop": ns.collection() };
         self.shared.commit_ddl(|at, mut catalog| {
             let mut puts = vec![(Bytes::from(keyspace::catalog(collection.id.0)), None)];
@@ -261,7 +263,14 @@ impl Store {
             match index::parse(spec, all)? {
                 Requested::New(spec) => {
                     let ident = *free + fresh.len() as Ident;
-                    fresh.push(Arc::new(Index::new(ident, ns, spec)?));
+                    let index = Index::new(ident, ns, spec, self.shared.options.predicates.as_ref())?;
+                    if index.expire_after_seconds().is_some() && collection.capped.is_some() {
+                        return Err(Error::IndexSpec {
+                            code: Code::CannotCreateIndex,
+                            message: "Cannot create TTL index on a capped collection".to_owned(),
+                        });
+                    }
+                    fresh.push(Arc::new(index));
                 }
                 Requested::Exists => awaited.extend(spec.get_str("name").map(str::to_owned)),
             }
@@ -291,15 +300,16 @@ impl Store {
 
     fn build(&self, collection: &Arc<Collection>, fresh: &[Arc<Index>]) -> Result<OpTime, Error> {
         let idents: Vec<Ident> = fresh.iter().map(|index| index.id.0).collect();
-        match index::build::run(&self.shared, collection.id.0, &idents) {
-            Ok(()) => self.finish_build(collection, fresh),
+        let built = index::build::run(&self.shared, collection.id.0, &idents);
+        match built.and_then(|()| self.finish_build(collection, fresh)) {
+            Ok(at) => Ok(at),
             Err(error) => {
                 let _ddl = self.shared.ddl.lock();
                 let command = index_command("abortIndexBuild", &collection.ns, fresh);
                 let undone =
                     self.shared.commit_definition(collection.id.0, command, None, &idents, |now, _| {
                         let mut next = now.clone();
-                        next.indexes.retain(|index| !idents.contains(&index.id.0) || index.is_id());
+                        next.indexes.retain(|index| !idents.contains(&index.id.0) || index.is_clustered());
                         Ok(next)
                     });
                 // Already dropped by somebody else is as good.
@@ -318,12 +328,16 @@ impl Store {
         collection: &Collection,
         built: &[Arc<Index>],
     ) -> Result<OpTime, Error> {
+        for index in built {
+            index::build::check_unique(&self.shared, collection, index)?;
+        }
         let _ddl = self.shared.ddl.lock();
         let command = index_command("commitIndexBuild", &collection.ns, built);
         self.shared.commit_definition(collection.id.0, command, None, &[], |now, at| {
             let mut next = now.clone();
-            for index in next.indexes.iter_mut().filter(|index| !index.is_id()) {
+            for index in next.indexes.iter_mut().filter(|index| !index.is_clustered()) {
                 if built.iter().any(|done| done.id == index.id) {
+                    index::build::check_unique(&self.shared, now, index)?;
                     *index = Arc::new(index.with(Some(at), index.spec.clone())?);
                 }
             }
@@ -365,7 +379,7 @@ impl Store {
         let command = rawdoc! { "dropIndexes": ns.collection(), "index": name };
         self.shared.commit_definition(collection.id.0, command, None, &[ident], |now, _| {
             let mut next = now.clone();
-            next.indexes.retain(|index| index.id.0 != ident || index.is_id());
+            next.indexes.retain(|index| index.id.0 != ident || index.is_clustered());
             Ok(next)
         })
     }
@@ -385,15 +399,60 @@ impl Store {
                 message: "can't hide _id index".to_owned(),
             });
         }
-        let ident = index.id.0;
         let command = rawdoc! { "collMod": ns.collection(), "index": { "name": name, "hidden": hidden } };
+        let value = hidden.then_some(bson::RawBson::Boolean(true));
+        self.change_index(&collection, index.id.0, command, cstr!("hidden"), value)
+    }
+
+    /// Changes after how many seconds documents expire by an index, or makes an index one by which they do.
+    ///
+    /// # Errors
+    /// [`Error::IndexNotFound`]; an index that no time to live is possible with.
+    pub fn set_index_expiry(&self, ns: &Namespace, name: &str, seconds: i32) -> Result<OpTime, Error> {
+        let _ddl = self.shared.ddl.lock();
+        let collection = self.existing(ns)?;
+        let not_found = || Error::IndexNotFound { ns: ns.clone(), name: name.to_owned() };
+        let index = collection.index(name).ok_or_else(not_found)?;
+        let refuse =
+            |message: &str| Err(Error::IndexSpec { code: Code::InvalidOptions, message: message.to_owned() });
+        if seconds < 0 {
+            return Err(index::expiry_out_of_range());
+        }
+        if index.is_id() {
+            return refuse("the _id field does not support TTL indexes");
+        }
+        if index.pattern.fields.len() > 1 {
+            return refuse("TTL indexes are single-field indexes, compound indexes do not support TTL");
+        }
+        if index.is_wildcard() {
+            return refuse("wildcard indexes do not support TTL");
+        }
+        if collection.capped.is_some() {
+            return refuse("TTL indexes are not supported on a capped collection");
+        }
+        let change = rawdoc! { "name": name, "expireAfterSeconds": seconds };
+        let command = rawdoc! { "collMod": ns.collection(), "index": change };
+        let value = Some(bson::RawBson::Int32(seconds));
+        self.change_index(&collection, index.id.0, command, cstr!("expireAfterSeconds"), value)
+    }
+
+    /// Puts another value, or none, under one name of an index's specification.
+    fn change_index(
+        &self,
+        collection: &Collection,
+        ident: Ident,
+        command: RawDocumentBuf,
+        field: &bson::raw::CStr,
+        value: Option<bson::RawBson>,
+    ) -> Result<OpTime, Error> {
         self.shared.commit_definition(collection.id.0, command, None, &[], |now, _| {
             let mut next = now.clone();
-            for index in next.indexes.iter_mut().filter(|index| index.id.0 == ident && !index.is_id()) {
-                let mut spec: RawDocumentBuf =
-                    index.spec.iter().flatten().filter(|(name, _)| name.as_str() != "hidden").collect();
-                if hidden {
-                    spec.append(cstr!("hidden"), true);
+            for index in next.indexes.iter_mut().filter(|index| index.id.0 == ident && !index.is_clustered())
+            {
+                let others = index.spec.iter().flatten().filter(|(name, _)| *name != field);
+                let mut spec: RawDocumentBuf = others.collect();
+                if let Some(value) = value.clone() {
+                    spec.append(field, value);
                 }
                 *index = Arc::new(index.with(index.ready, spec)?);
             }
@@ -402,7 +461,15 @@ impl Store {
     }
 
     fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
-        self.catalog().get(ns).cloned().ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })
+        let found = self.catalog().get(ns).cloned();
+        let found = found.ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })?;
+        if found.order == RecordOrder::Log {
+            return Err(Error::Value(types::Fault::new(
+                Code::IllegalOperation,
+                format!("{ns} is the log of this member: its definition cannot be changed"),
+            )));
+        }
+        Ok(found)
     }
 }
 

@@ -28,6 +28,7 @@ impl Failure {
             Error::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
             // Engines hand on only the system's sentence.
             Error::Base(text) => text.contains("No space left") || text.contains("StorageFull"),
+            Error::DiskFull { .. } => true,
             _ => false,
         };
         Failure { reason: error.to_string(), disk_full: full }
@@ -77,8 +78,8 @@ pub enum Error {
     /// A write or sync of the log failed earlier. Nothing is accepted until the process is started again.
     #[error("storage stopped accepting writes: {reason}")]
     Poisoned { reason: String },
-    /// As [`Error::Poisoned`]; the disk was full.
-    #[error("storage stopped accepting writes, the disk is full: {reason}")]
+    /// The disk is full. Where the log was hit by it this is as [`Error::Poisoned`], else it ends when there is room again.
+    #[error("writes are refused, the disk is full: {reason}")]
     DiskFull { reason: String },
     #[error("storage is closed")]
     Closed,
@@ -128,6 +129,9 @@ impl Error {
             Error::Locked { .. } => Fault::new(Code::DBPathInUse, text),
             Error::Value(fault) => fault.clone(),
             Error::DiskFull { .. } => Fault::new(Code::OutOfDiskSpace, text),
+            Error::Io { .. } | Error::Base(_) if Failure::of(self).disk_full => {
+                Fault::new(Code::OutOfDiskSpace, text)
+            }
             Error::RollbackRefused { .. }
             | Error::Poisoned { .. }
             | Error::Io { .. }

@@ -4,6 +4,7 @@
 
 mod base;
 mod batch;
+mod capped;
 mod catalog;
 mod checkpoint;
 mod collection;
@@ -18,9 +19,11 @@ mod keyspace;
 mod oplog;
 mod options;
 mod pins;
+mod predicate;
 mod purge;
 mod recovery;
 mod rollback;
+mod room;
 mod scan;
 mod snapshot;
 mod spill;
@@ -31,8 +34,9 @@ mod validate;
 mod versions;
 
 pub use batch::{Batch, CommitMeta, SessionMeta};
+pub use capped::Capped;
 pub use catalog::Catalog;
-pub use collection::{Collection, CollectionId, Index, IndexId, RecordKey};
+pub use collection::{Collection, CollectionId, Index, IndexId, RecordKey, RecordOrder};
 pub use control::Control;
 pub use counts::CollectionStats;
 pub use ddl::CreatedIndexes;
@@ -41,6 +45,7 @@ pub use error::{DuplicateKey, Error};
 pub use fail::POINTS as FAIL_POINTS;
 pub use oplog::{Change, ChangeKind, Changes, OplogCursor, OplogEntry, OplogReader};
 pub use options::{Clock, EngineKind, Options};
+pub use predicate::{Predicate, Predicates};
 pub use rollback::RolledBack;
 pub use scan::{Direction, IndexScan, RecordScan};
 pub use snapshot::Snapshot;

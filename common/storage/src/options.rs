@@ -1,5 +1,6 @@
 //! What a store is opened with. Checked once, at open.
 
+use crate::predicate::Predicates;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub struct Options {
     pub snapshot_age_max: Duration,
     /// Highest time that a majority has, once there is a replica set; bounds what may reach the base. `None` is no bound.
     pub majority_point: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+    /// Makes the filters of partial indexes; without it there are none.
+    pub predicates: Option<Arc<dyn Predicates>>,
 }
 
 impl Options {
@@ -83,6 +86,7 @@ impl Options {
             history_window: Duration::from_secs(10),
             snapshot_age_max: Duration::from_secs(300),
             majority_point: None,
+            predicates: None,
         }
     }
 }

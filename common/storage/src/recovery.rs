@@ -5,18 +5,22 @@
 use crate::Error;
 use crate::base::Engine;
 use crate::batch::{document_id, entry_value};
+use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
-use crate::collection::Collection;
+use crate::collection::{Collection, RecordKey, RecordOrder};
 use crate::control::Control;
 use crate::counts::{Count, Counts};
 use crate::fail;
 use crate::index;
 use crate::keyspace::{self, Ident, Range};
-use crate::oplog::{Log, Record};
+use crate::oplog::collection::EntryCounts;
+use crate::oplog::{Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
+use crate::predicate::Predicates;
 use crate::rollback::NEXT_IDENT;
+use crate::room::Room;
 use crate::scan::Direction;
 use crate::snapshot::split_base;
 use crate::spill::Spill;
@@ -26,7 +30,7 @@ use arc_swap::ArcSwap;
 use bson::{RawBson, RawBsonRef, RawDocument};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -88,11 +92,13 @@ pub(crate) fn recover(
     };
     let synced = fact(&control, SYNCED);
     check_complete(&*base, checkpoint)?;
-    let mut replay = Replay::load(base.clone(), options.versions_bytes_max)?;
+    let mut replay =
+        Replay::load(base.clone(), options.versions_bytes_max, options.predicates.clone(), checkpoint)?;
     let dir = options.dir.join("oplog");
     let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, &mut |record| {
         replay.record(record)
     })?;
+    replay.check_missing()?;
     let last = recovered.last.ts.max(checkpoint);
     if recovered.cut > 0 {
         tracing::warn!(bytes = recovered.cut, after = %recovered.last, "cut a torn tail off the oplog");
@@ -111,7 +117,8 @@ pub(crate) fn recover(
     for collection in replay.collections.into_values() {
         catalog.put(collection);
     }
-    let Replay { versions, spill, counts, next_ident, .. } = replay;
+    catalog.set_log(Collection::of_log(options.oplog_bytes_max)?);
+    let Replay { versions, spill, counts, next_ident, floor: readable, .. } = replay;
     let pins = Arc::new(Registry::default());
     pins.set_committed(last);
     // The base may be ahead of the last complete checkpoint, up to the one that was going on.
@@ -120,7 +127,7 @@ pub(crate) fn recover(
         _ if control.get(CHECKPOINTING).is_none() => last,
         _ => checkpoint.max(fact(&control, CHECKPOINTING)),
     };
-    pins.set_floor(floor.min(last));
+    pins.set_floor(floor.max(readable).min(last));
     let term = if recovered.last.ts == Timestamp::ZERO { FIRST_TERM } else { recovered.last.term };
     Ok(Arc::new(Shared {
         versions,
@@ -132,8 +139,11 @@ pub(crate) fn recover(
         control,
         catalog: ArcSwap::from_pointee(catalog),
         checkpointer: Checkpointer::new(checkpoint),
+        room: Room::default(),
         term: AtomicI64::new(term),
         closed: AtomicBool::new(false),
+        numbers: NumberTable::default(),
+        log_counts: EntryCounts::default(),
         commit: Mutex::new(()),
         ddl: Mutex::new(next_ident),
         catalog_changed: Condvar::new(),
@@ -193,11 +203,23 @@ struct Replay {
     by_uuid: HashMap<Uuid, Ident>,
     next_ident: Ident,
     replayed: u64,
+    predicates: Option<Arc<dyn Predicates>>,
+    checkpoint: Timestamp,
+    /// Nothing before this can be read.
+    floor: Timestamp,
+    /// Records that a difference was to be applied to and that are not there: the base is ahead by their removal or by that of
+    /// their collection, and the log must say so too.
+    missing: HashSet<Vec<u8>>,
 }
 
 impl Replay {
     /// What the base has of catalogue and counts.
-    fn load(base: Arc<dyn Engine>, versions_bytes_max: usize) -> Result<Replay, Error> {
+    fn load(
+        base: Arc<dyn Engine>,
+        versions_bytes_max: usize,
+        predicates: Option<Arc<dyn Predicates>>,
+        checkpoint: Timestamp,
+    ) -> Result<Replay, Error> {
         let mut replay = Replay {
             versions: Versions::default(),
             spill: Spill::open(base.clone())?,
@@ -209,10 +231,14 @@ impl Replay {
             next_ident: FIRST_IDENT,
             replayed: 0,
             base: base.clone(),
+            predicates,
+            checkpoint,
+            floor: Timestamp::ZERO,
+            missing: HashSet::new(),
         };
         for pair in all(&base, keyspace::catalog_space()) {
             let (key, stored) = pair?;
-            replay.define(&key, &Some(split_base(&key, &stored)?.1))?;
+            replay.define(&key, &Some(split_base(&key, &stored)?.1), Timestamp::ZERO)?;
         }
         for pair in all(&base, keyspace::count_space()) {
             let (key, stored) = pair?;
@@ -234,17 +260,33 @@ impl Replay {
     }
 
     /// Takes a catalogue record.
-    fn define(&mut self, key: &[u8], value: &Value) -> Result<(), Error> {
+    fn define(&mut self, key: &[u8], value: &Value, at: Timestamp) -> Result<(), Error> {
         let ident = keyspace::ident_of(key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
+        let before = self.collections.get(&ident).cloned();
         match value {
             Some(bytes) => {
                 let doc = RawDocument::from_bytes(bytes)
                     .map_err(|error| Error::Damaged(format!("catalogue record {ident}: {error}")))?;
-                let collection = Collection::from_document(ident, doc)?;
+                let collection = Collection::from_document(ident, doc, self.predicates.as_ref())?;
                 self.by_uuid.insert(collection.uuid, ident);
                 self.collections.insert(ident, Arc::new(collection));
             }
-            None => drop(self.collections.remove(&ident)),
+            None => {
+                self.collections.remove(&ident);
+                // What was removed with its collection is explained as well.
+                self.missing.retain(|key| keyspace::ident_of(key) != Some(ident));
+            }
+        }
+        // What its build added is in no log: a time at which it was there cannot be read any more.
+        let now = self.collections.get(&ident);
+        let lost = before.is_some_and(|before| {
+            before.secondary().any(|index| {
+                index.ready.is_some_and(|ready| ready > self.checkpoint)
+                    && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
+            })
+        });
+        if lost {
+            self.floor = self.floor.max(at);
         }
         Ok(())
     }
@@ -258,7 +300,7 @@ impl Replay {
                 continue;
             }
             if keyspace::is_catalog(&key) {
-                self.define(&key, &value)?;
+                self.define(&key, &value, at)?;
             } else if key == keyspace::NEXT_IDENT_KEY {
                 self.take_ident(value.as_deref().unwrap_or_default())?;
             }
@@ -281,6 +323,16 @@ impl Replay {
             tracing::info!(replayed = self.replayed, %at, "recovering");
         }
         Ok(())
+    }
+
+    fn check_missing(&self) -> Result<(), Error> {
+        match self.missing.iter().next() {
+            None => Ok(()),
+            Some(key) => Err(Error::Damaged(format!(
+                "{} updated records are not there, and the log does not say that they were removed; the first has key {key:02x?}",
+                self.missing.len()
+            ))),
+        }
     }
 
     fn base_time(&self, key: &[u8]) -> Result<Option<Timestamp>, Error> {
@@ -315,22 +367,35 @@ impl Replay {
                     return Ok(());
                 };
                 let o = o()?;
-                self.change(&collection, o, op != "d", at)
+                let record_key = match collection.order {
+                    RecordOrder::Id => {
+                        let named =
+                            if op == "u" { entry.get_document("o2").map_err(|_| bad("o2"))? } else { o };
+                        collection.record_key(document_id(named)?)
+                    }
+                    _ => {
+                        let number = entry.get_i64("rid").ok().and_then(|number| u64::try_from(number).ok());
+                        capped::record_key(number.ok_or_else(|| bad("rid"))?)
+                    }
+                };
+                let put = (op != "d").then_some(o);
+                self.change(&collection, &record_key, put, at)
             }
             _ => Err(bad("unknown op")),
         }
     }
 
     /// Puts or removes one record with its index entries, unless the base has it as of this time or later.
+    /// `put` is the document, or a difference to the one before. The one before is what memory or base have: all changes since
+    /// the base's time of the record are in the log and come here in order.
     fn change(
         &mut self,
         collection: &Collection,
-        doc: &RawDocument,
-        put: bool,
+        record_key: &RecordKey,
+        put: Option<&RawDocument>,
         at: Timestamp,
     ) -> Result<(), Error> {
-        let record_key = collection.record_key(document_id(doc)?);
-        let key = keyspace::record(collection.id.0, &record_key);
+        let key = keyspace::record(collection.id.0, record_key);
         let old = match self.spill.newest_of(&self.versions, &key, Timestamp::MAX)? {
             Some((_, value)) => value,
             None => match self.base.get(&key)?.map(|stored| split_base(&key, &stored)).transpose()? {
@@ -339,18 +404,36 @@ impl Replay {
             },
         };
         let old = old.as_deref().and_then(|bytes| RawDocument::from_bytes(bytes).ok());
+        let updated;
+        let put = match (put, old) {
+            (Some(difference), Some(old)) if diff::is_diff(difference) => {
+                let bad =
+                    || Error::Damaged(format!("oplog entry at {at}: the update does not fit its document"));
+                updated = diff::apply(old, difference).ok_or_else(bad)?;
+                Some(&*updated)
+            }
+            (Some(difference), None) if diff::is_diff(difference) => {
+                // The base is ahead by a removal, of the record and of its entries.
+                self.missing.insert(key);
+                return Ok(());
+            }
+            (put, _) => put,
+        };
+        if !self.missing.is_empty() {
+            self.missing.remove(&key);
+        }
         for index in collection.secondary() {
             let yielded = |doc: Option<&RawDocument>| match doc {
-                Some(doc) => index::keys(&index.pattern, index.sparse, doc),
+                Some(doc) => index.yields(doc),
                 None => Ok(index::Keys::default()),
             };
             let old_keys = yielded(old)?.keys;
-            let new_keys = yielded(put.then_some(doc))?.keys;
+            let new_keys = yielded(put)?.keys;
             let full = |key: &[u8]| {
                 let mut full = keyspace::index_prefix(index.id.0);
                 full.extend_from_slice(key);
                 let prefix_len = full.len();
-                full.extend_from_slice(&record_key);
+                full.extend_from_slice(record_key);
                 (full, prefix_len)
             };
             for key in old_keys.iter().filter(|key| new_keys.binary_search(key).is_err()) {
@@ -361,7 +444,7 @@ impl Replay {
                 self.versions.put(&full, at, Some(entry_value(prefix_len)));
             }
         }
-        let value = put.then(|| Bytes::copy_from_slice(doc.as_bytes()));
+        let value = put.map(|doc| Bytes::copy_from_slice(doc.as_bytes()));
         self.versions.put(&key, at, value);
         Ok(())
     }

@@ -70,6 +70,7 @@ impl Store {
         shared.versions.remove_newer(to.ts);
         shared.spill.roll_back(to.ts)?;
         shared.counts.roll_back(to.ts);
+        shared.numbers.clear();
         let snapshot = Snapshot::new(shared.clone(), pin);
         let catalog = catalog_at(&snapshot)?;
         let known: HashSet<Ident> = catalog
@@ -99,12 +100,15 @@ impl Shared {
 /// The catalogue as its records say at a time.
 fn catalog_at(snapshot: &Snapshot) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();
+    let options = &snapshot.shared.options;
+    catalog.set_log(Collection::of_log(options.oplog_bytes_max)?);
+    let predicates = options.predicates.as_ref();
     for pair in Merge::new(snapshot.clone(), keyspace::catalog_space(), Direction::Forward) {
         let (key, value) = pair?;
         let ident = keyspace::ident_of(&key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
         let doc = RawDocument::from_bytes(&value)
             .map_err(|error| Error::Damaged(format!("catalogue record {ident}: {error}")))?;
-        catalog.put(Arc::new(Collection::from_document(ident, doc)?));
+        catalog.put(Arc::new(Collection::from_document(ident, doc, predicates)?));
     }
     Ok(catalog)
 }

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::base::{BaseIter, Bounds};
 use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
+use crate::oplog::collection::LogScan;
 use crate::snapshot::{Snapshot, document, split_base};
 use crate::spill::SpillScan;
 use crate::versions::Visible;
@@ -214,11 +215,20 @@ fn key_of(bound: &Bound<Bytes>) -> &[u8] {
 }
 
 /// Records with their keys.
-pub struct RecordScan(Merge);
+pub struct RecordScan(Source);
+
+enum Source {
+    Records(Box<Merge>),
+    Log(Box<LogScan>),
+}
 
 impl RecordScan {
     pub(crate) fn new(snapshot: Snapshot, range: Range, direction: Direction) -> RecordScan {
-        RecordScan(Merge::new(snapshot, range, direction))
+        RecordScan(Source::Records(Box::new(Merge::new(snapshot, range, direction))))
+    }
+
+    pub(crate) fn of_log(scan: LogScan) -> RecordScan {
+        RecordScan(Source::Log(Box::new(scan)))
     }
 }
 
@@ -226,7 +236,12 @@ impl Iterator for RecordScan {
     type Item = Result<(RecordKey, SharedDoc), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.0.next()?.and_then(|(key, value)| Ok((keyspace::strip(&key), document(value)?))))
+        match &mut self.0 {
+            Source::Records(merge) => {
+                Some(merge.next()?.and_then(|(key, value)| Ok((keyspace::strip(&key), document(value)?))))
+            }
+            Source::Log(scan) => scan.next(),
+        }
     }
 }
 
@@ -244,7 +259,7 @@ impl IndexScan {
         range: &KeyRange,
         direction: Direction,
     ) -> IndexScan {
-        let records = index.is_id();
+        let records = index.is_clustered();
         let range = if records { Range::records(index.id.0, range) } else { Range::index(index.id.0, range) };
         IndexScan { merge: Merge::new(snapshot, range, direction), records }
     }

@@ -2,8 +2,9 @@
 //! The order matters: a version leaves memory only after the base has it, so what is in neither was never there.
 
 use crate::Error;
-use crate::collection::{Collection, Index};
+use crate::collection::{Collection, Index, RecordOrder};
 use crate::keyspace;
+use crate::oplog::collection::LogScan;
 use crate::pins::Pin;
 use crate::scan::{Direction, IndexScan, RecordScan};
 use crate::store::Shared;
@@ -40,13 +41,34 @@ impl Snapshot {
     /// # Errors
     /// [`Error::SnapshotTooOld`] or a failure of the base.
     pub fn get(&self, collection: &Collection, record_key: &[u8]) -> Result<Option<SharedDoc>, Error> {
+        if collection.order == RecordOrder::Log {
+            let found = LogScan::new(self, &KeyRange::point(record_key), Direction::Forward).next();
+            return Ok(found.transpose()?.map(|(_, doc)| doc));
+        }
         let key = keyspace::record(collection.id.0, record_key);
         self.value(&key)?.map(document).transpose()
     }
 
     /// The records of a range of keys, streamed.
     pub fn scan(&self, collection: &Collection, range: &KeyRange, direction: Direction) -> RecordScan {
-        RecordScan::new(self.clone(), keyspace::Range::records(collection.id.0, range), direction)
+        let ident = collection.id.0;
+        match collection.order {
+            RecordOrder::Log => RecordScan::of_log(LogScan::new(self, range, direction)),
+            RecordOrder::Id => {
+                RecordScan::new(self.clone(), keyspace::Range::records(ident, range), direction)
+            }
+            RecordOrder::Number => {
+                // What was removed at the front is not gone through again.
+                let numbers = self.shared.numbers.peek(ident);
+                let first = numbers.filter(|numbers| numbers.first_at <= self.timestamp());
+                let first = first.map(|numbers| crate::capped::record_key(numbers.first));
+                let mut range = range.clone();
+                if let Some(first) = first.filter(|first| **first > *range.start) {
+                    range.start = first.to_vec();
+                }
+                RecordScan::new(self.clone(), keyspace::Range::records(ident, &range), direction)
+            }
+        }
     }
 
     /// The entries of a range of an index, streamed: encoded index key and record key.

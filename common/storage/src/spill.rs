@@ -297,6 +297,7 @@ impl Shared {
             return Ok(0);
         }
         let _pass = self.checkpointer.pass.lock();
+        self.check_last_room()?;
         // A batch in progress must find in memory what was written after its snapshot.
         let at = self.pins.oldest_read().min(self.log.durable_ts());
         self.spill.fill(&self.versions, at, &|| self.versions.bytes() <= goal)

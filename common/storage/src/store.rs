@@ -2,14 +2,17 @@
 
 use crate::base::{self, Engine};
 use crate::batch::Batch;
+use crate::capped::NumberTable;
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
-use crate::collection::Collection;
+use crate::collection::{Collection, RecordOrder};
 use crate::control::Control;
 use crate::counts::{CollectionStats, Counts};
+use crate::oplog::collection::EntryCounts;
 use crate::oplog::{Log, LogStats, OplogReader};
 use crate::options::Options;
 use crate::pins::Registry;
+use crate::room::Room;
 use crate::snapshot::{Snapshot, split_base};
 use crate::spill::{Spill, SpillStats};
 use crate::versions::Versions;
@@ -42,8 +45,11 @@ pub(crate) struct Shared {
     pub control: Control,
     pub catalog: ArcSwap<Catalog>,
     pub checkpointer: Checkpointer,
+    pub room: Room,
     pub term: AtomicI64,
     pub closed: AtomicBool,
+    pub numbers: NumberTable,
+    pub log_counts: EntryCounts,
     /// The commit section.
     pub commit: Mutex<()>,
     /// Changes of the catalogue, one after the other; holds the next free ident.
@@ -296,8 +302,13 @@ impl Store {
         self.shared.term.store(term, Ordering::Release);
     }
 
-    /// Exact sizes, without a scan.
+    /// Exact sizes, without a scan; those of the log after it was read once.
     pub fn stats(&self, collection: &Collection) -> CollectionStats {
+        if collection.order == RecordOrder::Log {
+            // A log that cannot be read is told by whoever reads it.
+            let records = self.shared.log_counts.count(&self.shared.log).unwrap_or(0);
+            return CollectionStats { records, bytes: self.shared.log.bytes(), indexes: Vec::new() };
+        }
         let positive = |number: i64| u64::try_from(number).unwrap_or(0);
         let own = self.shared.counts.get(collection.id.0);
         let indexes = collection.indexes.iter().map(|index| {
@@ -380,7 +391,10 @@ fn start_threads(shared: &Arc<Shared>) -> std::io::Result<Vec<JoinHandle<()>>> {
         let shared = shared.clone();
         std::thread::Builder::new().name("oplog-sync".to_owned()).spawn(move || {
             let interval = shared.options.sync_interval;
-            let after = || shared.after_sync();
+            let after = || {
+                shared.look_for_room();
+                shared.after_sync();
+            };
             // The log is poisoned by then and says so to everybody who asks.
             shared.log.run_syncer(interval, &after).ok();
         })?

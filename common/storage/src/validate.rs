@@ -3,7 +3,6 @@
 use crate::Error;
 use crate::collection::{Collection, Index};
 use crate::counts::Count;
-use crate::index;
 use crate::keyspace::{self, Range};
 use crate::scan::{Direction, Merge};
 use crate::snapshot::Snapshot;
@@ -61,7 +60,7 @@ impl Store {
             found.records += 1;
             found.bytes += doc.as_bytes().len() as u64;
             for ((index, _), count) in indexes.iter().zip(&mut entries) {
-                for key in index::keys(&index.pattern, index.sparse, &doc)?.keys {
+                for key in index.keys(&doc)? {
                     let mut full = keyspace::index_prefix(index.id.0);
                     full.extend_from_slice(&key);
                     full.extend_from_slice(&record_key);

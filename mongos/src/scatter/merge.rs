@@ -8,7 +8,7 @@ use command::{Context, CursorBatch, CursorReply, Request};
 use futures::future::join_all;
 use query::pipeline::Run;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use types::{Code, Fault, Namespace, SessionId, ShardId};
 use value::SharedDoc;
 
@@ -67,6 +67,8 @@ pub struct MergedCursor {
     drained: bool,
     /// Hand the client's batch size on to the one shard, whose batches are passed on as they are.
     passing: bool,
+    /// The shard's cursor stays open at its end: an empty batch is an answer.
+    tailing: bool,
     /// Where an unsorted merge goes on.
     next: usize,
 }
@@ -87,6 +89,7 @@ impl MergedCursor {
             peeked: None,
             drained: false,
             passing: false,
+            tailing: false,
             next: 0,
         }
     }
@@ -118,6 +121,18 @@ impl MergedCursor {
     pub fn passing_batches(mut self) -> MergedCursor {
         self.passing = true;
         self
+    }
+
+    /// One shard's tailable cursor.
+    #[must_use]
+    pub fn tailing(mut self, tailing: bool) -> MergedCursor {
+        self.tailing = tailing;
+        self
+    }
+
+    /// Whether it is a tailable cursor: the time of its getMore is for waiting, which the shard does.
+    pub fn is_tailing(&self) -> bool {
+        self.tailing
     }
 
     /// The namespace that clients know the cursor by.
@@ -275,6 +290,9 @@ impl MergedCursor {
                 return Ok(None);
             }
             self.fetch(node, ctx, batch).await?;
+            if self.tailing && self.remotes.iter().all(|remote| remote.buffer.is_empty()) {
+                return Ok(None);
+            }
         }
     }
 
@@ -282,10 +300,11 @@ impl MergedCursor {
     async fn fetch(&mut self, node: &Node, ctx: &Context, batch: Option<usize>) -> Result<(), Fault> {
         ctx.check(Instant::now())?;
         let (ns, session) = (self.remote_ns.clone(), self.session);
+        let wait = ctx.envelope.max_time.filter(|_| self.tailing);
         let empty =
             self.remotes.iter_mut().filter(|remote| remote.buffer.is_empty() && remote.cursor_id != 0);
         let outcomes = join_all(empty.map(|remote| {
-            let request = get_more(&ns, remote.cursor_id, session, batch);
+            let request = get_more(&ns, remote.cursor_id, session, batch, wait);
             async move {
                 let target = Target { shard: remote.shard.clone(), routing: None };
                 // A batch that got lost is lost for good: the shard's cursor has moved on.
@@ -308,10 +327,19 @@ impl MergedCursor {
 }
 
 /// `getMore` as a shard gets it. Without a batch size the shard fills its reply, and the router keeps the rest.
-fn get_more(ns: &Namespace, cursor_id: i64, session: Option<SessionId>, batch: Option<usize>) -> Request {
+fn get_more(
+    ns: &Namespace,
+    cursor_id: i64,
+    session: Option<SessionId>,
+    batch: Option<usize>,
+    wait: Option<Duration>,
+) -> Request {
     let mut body = bson::rawdoc! { "getMore": cursor_id, "collection": ns.collection(), "$db": ns.db() };
     if let Some(batch) = batch.and_then(|batch| i64::try_from(batch).ok()) {
         body.append(bson::raw::cstr!("batchSize"), batch);
+    }
+    if let Some(wait) = wait {
+        body.append(bson::raw::cstr!("maxTimeMS"), i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
     }
     if let Some(session) = session {
         body.append(bson::raw::cstr!("lsid"), bson::rawdoc! { "id": session.0.to_bson() });

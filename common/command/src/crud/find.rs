@@ -3,9 +3,9 @@
 use crate::options::Hint;
 use crate::parse::{Body, empty_doc};
 use crate::{Envelope, Request, Rewrite};
-use bson::RawBson;
+use bson::{RawBson, RawBsonRef};
 use std::num::NonZeroU64;
-use types::{Fault, Namespace};
+use types::{Code, Fault, Namespace};
 use value::SharedDoc;
 
 /// A `find` command.
@@ -29,6 +29,10 @@ pub struct Find {
     pub allow_disk_use: Option<bool>,
     pub no_cursor_timeout: bool,
     pub allow_partial_results: bool,
+    /// The cursor stays open at the end of a capped collection.
+    pub tailable: bool,
+    /// A getMore at the end waits for more; only together with `tailable`.
+    pub await_data: bool,
     pub comment: Option<RawBson>,
 }
 
@@ -60,9 +64,9 @@ impl Find {
                 "readOnce" | "oplogReplay" => {
                     field.flag()?;
                 }
-                "tailable"
-                | "awaitData"
-                | "returnKey"
+                "tailable" => find.tailable = field.flag()?,
+                "awaitData" => find.await_data = field.flag()?,
+                "returnKey"
                 | "showRecordId"
                 | "includeQueryStatsMetrics"
                 | "_requestResumeToken"
@@ -79,7 +83,37 @@ impl Find {
             }
             Ok(())
         })?;
+        find.check()?;
         Ok(find)
+    }
+
+    /// Refuses combinations that no cursor can be.
+    fn check(&self) -> Result<(), Fault> {
+        if self.await_data && !self.tailable {
+            return Err(Fault::new(
+                Code::FailedToParse,
+                "Cannot set 'awaitData' without also setting 'tailable'",
+            ));
+        }
+        if !self.tailable {
+            return Ok(());
+        }
+        if self.single_batch {
+            return Err(Fault::bad_value("Cannot use tailable option with the 'singleBatch' option"));
+        }
+        let natural = |sort: &SharedDoc| {
+            let mut fields = sort.iter();
+            let forward = matches!(
+                fields.next(),
+                Some(Ok((name, RawBsonRef::Int32(1) | RawBsonRef::Int64(1) | RawBsonRef::Double(1.0))))
+                    if name.as_str() == "$natural"
+            );
+            forward && fields.next().is_none()
+        };
+        if self.sort.as_ref().is_some_and(|sort| !natural(sort)) {
+            return Err(Fault::bad_value("cannot use tailable option with a sort other than {$natural: 1}"));
+        }
+        Ok(())
     }
 
     /// Everything in a collection.
@@ -98,6 +132,8 @@ impl Find {
             allow_disk_use: None,
             no_cursor_timeout: false,
             allow_partial_results: false,
+            tailable: false,
+            await_data: false,
             comment: None,
         }
     }
@@ -182,9 +218,9 @@ mod tests {
                 (doc! {"find": 1}, 73, "collection name has invalid type int"),
                 (doc! {"find": "a..b"}, 73, ""),
                 (
-                    doc! {"find": "c", "tailable": true},
-                    238,
-                    "'find.tailable' is not implemented by this server",
+                    doc! {"find": "c", "awaitData": true},
+                    9,
+                    "Cannot set 'awaitData' without also setting 'tailable'",
                 ),
                 (doc! {"find": "c", "max": {"a": 1}}, 238, ""),
                 (doc! {"find": "c", "collation": {"locale": "de"}}, 238, ""),

@@ -1,9 +1,12 @@
-//! `create`: a new, empty collection. Views, capped and time-series collections and validators are refused by name.
+//! `create`: a new, empty collection. Views, time-series collections and validators are refused by name.
 
 use crate::parse::{Body, Field, Stop};
 use crate::{Envelope, Request};
 use bson::RawBsonRef;
 use types::{Code, Fault, Namespace, Uuid};
+
+/// The largest size of a capped collection: a pebibyte.
+const CAPPED_BYTES_MAX: i64 = 1 << 50;
 
 /// A `create` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +27,12 @@ impl Create {
         let body = Body::of(request, "create");
         let mut create =
             Create { ns: body.collection(envelope)?, options: bson::Document::new(), uuid: None };
-        let (mut capped, mut sized) = (false, false);
+        let (mut capped, mut size, mut max) = (false, None, None);
         body.each(|field| {
             match field.name {
                 "capped" => capped = field.flag()?,
-                "size" | "max" => {
-                    field.integer()?;
-                    sized = true;
-                }
+                "size" => size = Some(field.integer()?),
+                "max" => max = Some(field.integer()?),
                 "uuid" => create.uuid = Some(field.uuid()?),
                 "autoIndexId" => {
                     if !field.flag()? {
@@ -58,17 +59,42 @@ impl Create {
             }
             Ok(())
         })?;
-        if sized && !capped {
+        if !capped && (size.is_some() || max.is_some()) {
             return Err(Fault::new(
                 Code::InvalidOptions,
                 "the 'capped' field needs to be true when either the 'size' or 'max' fields are present",
             ));
         }
         if capped {
-            return Err(Fault::not_implemented("'create.capped'"));
+            create.cap(size, max)?;
         }
         Ok(create)
     }
+
+    /// Sizes are multiples of 256 bytes; a number of documents that is no bound is left out.
+    fn cap(&mut self, size: Option<i64>, max: Option<i64>) -> Result<(), Fault> {
+        let size = size.ok_or_else(|| {
+            Fault::new(Code::InvalidOptions, "the 'size' field is required when 'capped' is true")
+        })?;
+        if !(1..=CAPPED_BYTES_MAX).contains(&size) {
+            return Err(Fault::bad_value(format!(
+                "BSON field 'create.size' value must be between 1 and {CAPPED_BYTES_MAX}, actual value '{size}'"
+            )));
+        }
+        if max.is_some_and(|max| max > i64::from(i32::MAX)) {
+            return Err(Fault::bad_value("max in a capped collection has to be < 2^31 or not set"));
+        }
+        self.options.insert("capped", true);
+        self.options.insert("size", shortest((size + 255) & !255));
+        if let Some(max) = max.filter(|max| *max > 0) {
+            self.options.insert("max", shortest(max));
+        }
+        Ok(())
+    }
+}
+
+fn shortest(number: i64) -> bson::Bson {
+    i32::try_from(number).map_or(bson::Bson::Int64(number), bson::Bson::Int32)
 }
 
 /// The index on `_id` is made in any case, and only in one way.
@@ -105,14 +131,17 @@ mod tests {
             doc! {"create": "c", "capped": false, "validator": {}, "idIndex": {"key": {"_id": 1}, "name": "_id_"}},
         );
         assert_eq!(fine.unwrap().ns.as_str(), "d.c");
+        let capped = parse(doc! {"create": "c", "capped": true, "size": 1000, "max": 5_i64}).unwrap();
+        assert_eq!(capped.options, doc! {"capped": true, "size": 1024, "max": 5});
         check_faults(
             |body| parse(body).map(drop),
             &[
                 (
-                    doc! {"create": "c", "capped": true, "size": 1},
-                    238,
-                    "'create.capped' is not implemented by this server",
+                    doc! {"create": "c", "capped": true},
+                    72,
+                    "the 'size' field is required when 'capped' is true",
                 ),
+                (doc! {"create": "c", "capped": true, "size": 0}, 2, ""),
                 (doc! {"create": "c", "size": 1}, 72, ""),
                 (doc! {"create": "c", "viewOn": "x", "pipeline": []}, 238, ""),
                 (doc! {"create": "c", "validator": {"a": 1}}, 238, ""),

@@ -25,6 +25,7 @@ pub struct IndexSpec {
     pub hidden: bool,
     pub partial_filter: Option<SharedDoc>,
     pub expire_after_seconds: Option<i64>,
+    pub wildcard_projection: Option<SharedDoc>,
     /// What is stored and shown by `listIndexes`: `{v: 2, key, name, …}`, normalised.
     pub spec: RawDocumentBuf,
 }
@@ -78,7 +79,7 @@ impl IndexSpec {
     pub fn parse(spec: &SharedDoc) -> Result<IndexSpec, Fault> {
         let (mut key, mut name) = (None, None);
         let (mut unique, mut sparse, mut hidden) = (false, false, false);
-        let (mut partial_filter, mut expire_after_seconds) = (None, None);
+        let (mut partial_filter, mut expire_after_seconds, mut wildcard_projection) = (None, None, None);
         each(spec, spec, "createIndexes.indexes", |field| {
             match field.name {
                 "key" => key = Some(field.document()?),
@@ -88,6 +89,7 @@ impl IndexSpec {
                 "hidden" => hidden = field.flag()?,
                 "partialFilterExpression" => partial_filter = Some(field.document()?),
                 "expireAfterSeconds" => expire_after_seconds = Some(field.integer()?),
+                "wildcardProjection" => wildcard_projection = Some(field.document()?),
                 "v" => version(field.integer()?)?,
                 // Both without meaning since MongoDB 4.4: every build is alike, and the namespace is the command's.
                 "background" | "ns" => {}
@@ -106,7 +108,6 @@ impl IndexSpec {
                 | "bucketSize"
                 | "coarsestIndexedLevel"
                 | "finestIndexedLevel"
-                | "wildcardProjection"
                 | "columnstoreProjection"
                 | "originalSpec" => {
                     field.unsupported()?;
@@ -137,6 +138,7 @@ impl IndexSpec {
             hidden,
             partial_filter,
             expire_after_seconds,
+            wildcard_projection,
             spec: RawDocumentBuf::new(),
         };
         index.check()?;
@@ -154,7 +156,7 @@ impl IndexSpec {
     }
 
     fn check(&mut self) -> Result<(), Fault> {
-        let hashed = check_key(&self.key)?;
+        let CheckedKey { hashed, wildcard } = check_key(&self.key)?;
         if self.name.is_empty() {
             return Err(refuse("index name cannot be empty"));
         }
@@ -182,6 +184,35 @@ impl IndexSpec {
                 Code::Location(16764),
                 "Currently hashed indexes cannot guarantee uniqueness. Use a regular index.",
             ));
+        }
+        if wildcard {
+            let given = [
+                ("unique", self.unique),
+                ("sparse", self.sparse),
+                ("expireAfterSeconds", self.expire_after_seconds.is_some()),
+            ];
+            if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err(refuse(&format!("Index type 'wildcard' does not support the {name} option")));
+            }
+        }
+        if let Some(projection) = &self.wildcard_projection {
+            if !wildcard {
+                return Err(Fault::bad_value(
+                    "The field 'wildcardProjection' is only allowed in an 'wildcard' index",
+                ));
+            }
+            if self.key.iter().flatten().all(|(name, _)| name.as_str() != "$**") {
+                return Err(Fault::new(
+                    Code::FailedToParse,
+                    "The field 'wildcardProjection' is only allowed when 'key' is {\"$**\": ±1}",
+                ));
+            }
+            if projection.iter().next().is_none() {
+                return Err(Fault::new(
+                    Code::FailedToParse,
+                    "The 'wildcardProjection' field can't be an empty object",
+                ));
+            }
         }
         if self.partial_filter.is_some() && self.sparse {
             return Err(refuse("cannot mix \"partialFilterExpression\" and \"sparse\" options"));
@@ -237,6 +268,9 @@ impl IndexSpec {
         if let Some(filter) = &self.partial_filter {
             spec.append(cstr!("partialFilterExpression"), &**filter);
         }
+        if let Some(projection) = &self.wildcard_projection {
+            spec.append(cstr!("wildcardProjection"), &**projection);
+        }
         if let Some(seconds) = self.expire_after_seconds {
             // Checked to fit when the specification was read.
             spec.append(cstr!("expireAfterSeconds"), i32::try_from(seconds).unwrap_or(i32::MAX));
@@ -252,9 +286,14 @@ fn version(version: i64) -> Result<(), Fault> {
     }
 }
 
-/// Checks a key pattern and counts its hashed fields.
-fn check_key(key: &SharedDoc) -> Result<usize, Fault> {
-    let (mut hashed, mut seen) = (0, Vec::new());
+/// What a key pattern is.
+struct CheckedKey {
+    hashed: usize,
+    wildcard: bool,
+}
+
+fn check_key(key: &SharedDoc) -> Result<CheckedKey, Fault> {
+    let (mut hashed, mut wildcard, mut seen) = (0, false, Vec::new());
     for element in key.iter() {
         let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
         let name = name.as_str();
@@ -287,13 +326,14 @@ fn check_key(key: &SharedDoc) -> Result<usize, Fault> {
             }
         }
         if name == "$**" || name.ends_with(".$**") {
-            return Err(Fault::not_implemented("a wildcard index"));
+            wildcard = true;
         }
         if name.split('.').any(str::is_empty) {
             return Err(refuse("Index keys cannot contain an empty field."));
         }
         // `$id`, `$ref` and `$db` are the fields of a DBRef.
-        if name.split('.').any(|part| part.starts_with('$') && !matches!(part, "$id" | "$ref" | "$db")) {
+        let parts = name.strip_suffix("$**").filter(|_| wildcard).unwrap_or(name);
+        if parts.split('.').any(|part| part.starts_with('$') && !matches!(part, "$id" | "$ref" | "$db")) {
             return Err(refuse("Index key contains an illegal field name: field name starts with '$'."));
         }
     }
@@ -303,7 +343,13 @@ fn check_key(key: &SharedDoc) -> Result<usize, Fault> {
     if seen.len() > limits::INDEX_FIELD_COUNT_MAX {
         return Err(Fault::new(Code::Location(13103), "too many compound keys"));
     }
-    Ok(hashed)
+    if wildcard && seen.len() > 1 {
+        return Err(Fault::not_implemented("a compound wildcard index"));
+    }
+    if wildcard && hashed > 0 {
+        return Err(refuse("A wildcard index cannot be hashed"));
+    }
+    Ok(CheckedKey { hashed, wildcard })
 }
 
 fn refuse(message: &str) -> Fault {
@@ -385,7 +431,10 @@ mod tests {
                 (key(doc! {"a": true}), 67, ""),
                 (key(doc! {"a": "nope"}), 67, "Unknown index plugin 'nope'"),
                 (key(doc! {"a": "text"}), 238, ""),
-                (key(doc! {"$**": 1}), 238, ""),
+                (key(doc! {"$**": 1, "a": 1}), 238, ""),
+                (key(doc! {"a.$**.b": 1}), 67, ""),
+                (one(doc! {"key": {"$**": 1}, "name": "n", "unique": true}), 67, ""),
+                (one(doc! {"key": {"a": 1}, "name": "n", "wildcardProjection": {"a": 1}}), 2, ""),
                 (key(doc! {"a..b": 1}), 67, ""),
                 (key(doc! {"a.$b": 1}), 67, ""),
                 (key(doc! {"a": "hashed", "b": "hashed"}), 31303, ""),

@@ -7,12 +7,14 @@ use crate::exec::produce::{Find as FindProducer, Producer};
 use crate::exec::{Feed, Scan, Target};
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::plan::{self, Plan, Query};
+use crate::tail;
 use command::{Access, Context, Find, Reply, Request, Spec};
 use query::matcher::Matcher;
 use query::projection::Projection;
 use query::sort::Sort;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use storage::RecordOrder;
 use types::Fault;
 
 pub(super) fn spec<S: HasEngine>() -> Spec<S> {
@@ -33,6 +35,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
         batch_size: find.batch_size,
         single_batch: find.single_batch,
         no_timeout: find.no_cursor_timeout,
+        tail: tail::of(&find, host.engine().store().catalog().get(&find.ns))?,
     };
     cursor::open(host.engine(), ctx, &find.ns, producer, wish).await
 }
@@ -44,7 +47,8 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
     let owner = host.ownership(&find.ns);
     let limit = find.limit.map(NonZeroU64::get);
     let target = Target::of(&find.ns, collection.as_ref());
-    let plain = find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
+    let by_id = collection.as_ref().is_none_or(|collection| collection.order == RecordOrder::Id);
+    let plain = by_id && find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
     if plain && let Some(key) = plan::id_point(&find.filter) {
         let plan = if collection.is_some() { plan::point(key) } else { Plan::nothing() };
         let feed = Feed::new(target, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
@@ -56,8 +60,9 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
         })));
     }
     let planned = PlannedFind::new(host, ctx, find)?;
-    let feed =
-        Feed::new(target, Scan::new(Arc::new(planned.plan), owner), planned.blocking, find.skip, limit);
+    let scan = Scan::new(Arc::new(planned.plan), owner);
+    let scan = if find.tailable { scan.tailing() } else { scan };
+    let feed = Feed::new(target, scan, planned.blocking, find.skip, limit);
     Ok(Producer::Find(Box::new(FindProducer {
         feed,
         projection: planned.projection,
@@ -98,7 +103,10 @@ impl PlannedFind {
             hint: order.hint.as_ref(),
             at,
         };
-        let plan = plan::choose(collection.as_ref(), &query)?;
+        let plan = match &collection {
+            Some(collection) if find.tailable => plan::tail(collection, &query)?,
+            collection => plan::choose(collection.as_ref(), &query)?,
+        };
         let blocking = order.sort.clone().filter(|_| !plan.sorted);
         Ok(PlannedFind { plan, sort: order.sort, blocking, projection, positional })
     }

@@ -7,7 +7,7 @@ use bson::{Document, doc};
 use command::{Access, Context, Reply, Request, Spec, Validate};
 use std::collections::HashSet;
 use std::sync::Arc;
-use storage::{Collection, Direction, Index, Snapshot};
+use storage::{Collection, Direction, Index, RecordOrder, Snapshot};
 use types::{Code, Fault, limits};
 use value::interval::KeyRange;
 
@@ -55,6 +55,7 @@ impl Report {
             report.records += 1;
             let problem = match value::validate::document(doc.as_bytes(), limits::BSON_DEPTH_MAX) {
                 Err(fault) => Some(fault.message),
+                Ok(()) if collection.order != RecordOrder::Id => None,
                 Ok(()) => match doc.get("_id") {
                     Ok(Some(id)) if collection.record_key(id) == key => None,
                     _ => Some("the record is not stored under its _id".to_owned()),
@@ -66,7 +67,7 @@ impl Report {
             }
         }
         for index in &collection.indexes {
-            if index.is_id() {
+            if index.is_clustered() {
                 report.keys.push((index.name.clone(), report.records, report.invalid == 0));
             } else if index.usable_at(snapshot.timestamp()) {
                 report.index(snapshot, collection, index, interrupt)?;

@@ -82,7 +82,7 @@ pub(crate) async fn rename(
     }
 }
 
-/// `collMod`: an index is hidden or shown.
+/// `collMod`: an index is hidden or shown, or documents expire by it after another time.
 ///
 /// # Errors
 /// `NamespaceNotFound` (26), `IndexNotFound` (27), and 238 for other changes.
@@ -94,9 +94,6 @@ pub(crate) async fn coll_mod(host: &dyn HasEngine, ctx: &Context, request: &Coll
     };
     let mut reply = RawDocumentBuf::new();
     let Some(change) = &request.index else { return acknowledged(host, ctx, reply).await };
-    if change.expire_after_seconds.is_some() {
-        return Err(Fault::not_implemented("collMod with expireAfterSeconds"));
-    }
     let found = collection.indexes.iter().find(|index| match &change.index {
         Hint::Name(name) => index.name == *name,
         Hint::Pattern(pattern) => value::order::compare_documents(&index.key, pattern).is_eq(),
@@ -105,6 +102,22 @@ pub(crate) async fn coll_mod(host: &dyn HasEngine, ctx: &Context, request: &Coll
     let Some(index) = found else {
         return Err(Fault::new(Code::IndexNotFound, format!("cannot find index for ns {}", request.ns)));
     };
+    if let Some(seconds) = change.expire_after_seconds {
+        let seconds = i32::try_from(seconds).ok().filter(|seconds| *seconds >= 0).ok_or_else(|| {
+            Fault::new(
+                Code::InvalidOptions,
+                "TTL index 'expireAfterSeconds' option must be within an acceptable range, try a different number",
+            )
+        })?;
+        let before = index.expire_after_seconds();
+        if before != Some(i64::from(seconds)) {
+            store.set_index_expiry(&request.ns, &index.name, seconds)?;
+        }
+        if let Some(before) = before {
+            reply.append(cstr!("expireAfterSeconds_old"), before);
+        }
+        reply.append(cstr!("expireAfterSeconds_new"), i64::from(seconds));
+    }
     if let Some(hidden) = change.hidden {
         if index.is_id() {
             return Err(Fault::bad_value("can't hide _id index"));

@@ -2,9 +2,10 @@
 
 use super::{acknowledged, check};
 use crate::HasEngine;
+use crate::PartialFilters;
 use crate::write::create_quietly;
 use bson::{Document, RawDocument, RawDocumentBuf, cstr};
-use command::{Context, CreateIndexes, DropIndexes, IndexSelector, IndexSpec, Reply};
+use command::{Context, CreateIndexes, DropIndexes, IndexSelector, Reply};
 use storage::Collection;
 use types::{Code, Fault};
 
@@ -19,7 +20,10 @@ pub(crate) async fn create_indexes(
 ) -> Result<Reply, Fault> {
     check(host, ctx, &request.ns)?;
     for spec in &request.indexes {
-        refuse_unbuilt(spec)?;
+        if let Some(filter) = &spec.partial_filter {
+            // Before the collection is made for it.
+            storage::Predicates::compile(&PartialFilters, filter)?;
+        }
     }
     let engine = host.engine();
     let found = engine.store().catalog().get(&request.ns).cloned();
@@ -131,16 +135,6 @@ fn selected(collection: &Collection, selector: &IndexSelector) -> Result<Vec<Str
             }
         }
     }
-}
-
-fn refuse_unbuilt(spec: &IndexSpec) -> Result<(), Fault> {
-    if spec.expire_after_seconds.is_some() {
-        return Err(Fault::not_implemented("an index with expireAfterSeconds"));
-    }
-    if spec.partial_filter.is_some() {
-        return Err(Fault::not_implemented("an index with partialFilterExpression"));
-    }
-    Ok(())
 }
 
 fn equal(a: &RawDocument, b: &RawDocument) -> bool {

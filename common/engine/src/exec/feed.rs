@@ -142,7 +142,7 @@ impl Feed {
             Ok(flow)
         })
         .await?;
-        self.exhausted = pace == Pace::Finished || self.limit == Some(0);
+        self.exhausted = (pace == Pace::Finished && !self.scan.may_go_on()) || self.limit == Some(0);
         Ok(())
     }
 

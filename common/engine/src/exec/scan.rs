@@ -57,6 +57,8 @@ pub(crate) struct Scan {
     done: Option<(Bytes, RecordKey)>,
     seen: HashSet<RecordKey>,
     seen_bytes: usize,
+    /// Stays at the end of the last range, for what is appended there.
+    tail: bool,
     pub(crate) keys_examined: u64,
     pub(crate) docs_examined: u64,
     /// Documents that were owned and passed the filter.
@@ -73,10 +75,21 @@ impl Scan {
             done: None,
             seen: HashSet::new(),
             seen_bytes: 0,
+            tail: false,
             keys_examined: 0,
             docs_examined: 0,
             matched: 0,
         }
+    }
+
+    /// A scan of records that does not end: at the end it has no more for now.
+    pub(crate) fn tailing(self) -> Scan {
+        Scan { tail: true, ..self }
+    }
+
+    /// Whether there may be more at another time. A tail that met no record at all has no place to stay at.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.tail && self.done.is_some()
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -156,6 +169,15 @@ impl Scan {
         interrupt: &mut Interrupt<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<Pace, Fault> {
+        if self.tail
+            && let Some((key, _)) = &self.done
+            && snapshot.get(collection, key)?.is_none()
+        {
+            return Err(Fault::new(
+                Code::CappedPositionLost,
+                "CollectionScan died due to position in capped collection being deleted.",
+            ));
+        }
         while let Some(range) = nth(ranges, self.at, plan.direction) {
             let rest = rest_of(range, self.done.as_ref(), plan.direction);
             for record in snapshot.scan(collection, &rest, plan.direction) {
@@ -175,6 +197,9 @@ impl Scan {
                     }
                     Flow::Refuse => return Ok(Pace::Stopped),
                 }
+            }
+            if self.tail && self.at + 1 == ranges.len() {
+                return Ok(Pace::Finished);
             }
             self.at += 1;
             self.done = None;

@@ -1,12 +1,13 @@
 //! The ways that a query could go: one candidate for each usable index and for the record keys themselves.
 //! A candidate is usable when its keys are sure to name every document that can match.
 
-use super::Query;
-use bson::{Bson, RawDocument, RawDocumentBuf, cstr};
+use super::{Query, wildcard};
+use crate::partial;
+use bson::{Bson, RawDocument, RawDocumentBuf};
 use query::bounds::{self, FieldBound, FieldBounds, KeyPattern};
 use query::sort::Sort;
 use std::sync::Arc;
-use storage::{Collection, Direction, Index};
+use storage::{Collection, Direction, Index, RecordOrder};
 use types::Fault;
 use value::interval::Interval;
 
@@ -16,7 +17,7 @@ pub(super) const ID_INDEX: &str = "_id_";
 /// A way to go.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// `None`: the records themselves, which are in `_id` order.
+    /// `None`: the records themselves, which are in the order of `_id`, or of `ts` in the log.
     pub(super) index: Option<Arc<Index>>,
     pub(super) pattern: KeyPattern,
     pub(super) key_pattern: RawDocumentBuf,
@@ -32,7 +33,7 @@ pub(super) struct Score {
     /// At most one document can be meant.
     unique_point: bool,
     /// Leading fields that are bounded to single values.
-    equalities: usize,
+    pub(super) equalities: usize,
     /// The field after those is bounded to less than everything.
     range: bool,
     sorts: bool,
@@ -49,12 +50,14 @@ impl Score {
 
 /// All usable candidates, best first; equals keep the order of the catalogue.
 pub(super) fn candidates(collection: &Collection, query: &Query<'_>) -> Result<Vec<Candidate>, Fault> {
-    let mut found = vec![by_id(query)?];
+    let mut found: Vec<Candidate> = by_record(collection, query)?.into_iter().collect();
     for index in &collection.indexes {
-        if index.is_id() || index.hidden || !index.usable_at(query.at) {
+        if index.is_clustered() || index.hidden || !index.usable_at(query.at) {
             continue;
         }
-        if let Some(candidate) = by_index(index, query)? {
+        if index.is_wildcard() {
+            found.extend(wildcard::candidates(index, query)?);
+        } else if let Some(candidate) = by_index(index, query)? {
             found.push(candidate);
         }
     }
@@ -62,13 +65,16 @@ pub(super) fn candidates(collection: &Collection, query: &Query<'_>) -> Result<V
     Ok(found)
 }
 
-/// The order of records as a candidate.
-pub(super) fn by_id(query: &Query<'_>) -> Result<Candidate, Fault> {
-    let mut key_pattern = RawDocumentBuf::new();
-    key_pattern.append(cstr!("_id"), 1);
+/// The order of records as a candidate; `None` where it is that of insertion.
+pub(super) fn by_record(collection: &Collection, query: &Query<'_>) -> Result<Option<Candidate>, Fault> {
+    let key_pattern = match collection.order {
+        RecordOrder::Id => bson::rawdoc! { "_id": 1 },
+        RecordOrder::Log => bson::rawdoc! { "ts": 1 },
+        RecordOrder::Number => return Ok(None),
+    };
     let pattern = KeyPattern::parse(&key_pattern)?;
     let bounds = bounds_of(query, &pattern, false);
-    Ok(candidate(None, pattern, key_pattern, bounds, query, true, false))
+    Ok(Some(candidate(None, pattern, key_pattern, bounds, query, true, false)))
 }
 
 /// An index as a candidate; `None` where it may lack documents that match.
@@ -77,9 +83,13 @@ pub(super) fn by_index(index: &Arc<Index>, query: &Query<'_>) -> Result<Option<C
     if pattern.fields.iter().any(|(_, direction)| matches!(direction, bounds::Direction::Special(_))) {
         return Ok(None);
     }
+    if !partial::holds_all(index, query.filter.as_ref()) {
+        return Ok(None);
+    }
     let multikey = index.multikey();
     let bounds = bounds_of(query, &pattern, multikey);
-    if index.sparse && bounds.fields.iter().all(may_be_null) {
+    // Named by a hint, a sparse index is used for what it has.
+    if index.sparse && query.hint.is_none() && bounds.fields.iter().all(may_be_null) {
         return Ok(None);
     }
     Ok(Some(candidate(
@@ -93,7 +103,7 @@ pub(super) fn by_index(index: &Arc<Index>, query: &Query<'_>) -> Result<Option<C
     )))
 }
 
-fn candidate(
+pub(super) fn candidate(
     index: Option<Arc<Index>>,
     pattern: KeyPattern,
     key_pattern: RawDocumentBuf,
@@ -118,7 +128,7 @@ fn candidate(
     Candidate { index, pattern, key_pattern, bounds, score, sorts }
 }
 
-fn bounds_of(query: &Query<'_>, pattern: &KeyPattern, multikey: bool) -> FieldBounds {
+pub(super) fn bounds_of(query: &Query<'_>, pattern: &KeyPattern, multikey: bool) -> FieldBounds {
     match &query.filter {
         Some(filter) => bounds::bounds(filter, pattern, multikey),
         None => FieldBounds::all(pattern),

@@ -1,8 +1,8 @@
 //! The choice among candidates: a hint wins; then the best score that narrows the search or saves a sort; else the whole
 //! collection.
 
-use super::candidates::{Candidate, ID_INDEX, by_id, by_index, candidates, same_pattern};
-use super::{Access, Bounds, IndexAccess, Plan};
+use super::candidates::{Candidate, ID_INDEX, by_index, by_record, candidates, same_pattern};
+use super::{Access, Bounds, IndexAccess, Plan, wildcard};
 use bson::{RawDocumentBuf, cstr};
 use command::Hint;
 use query::bounds;
@@ -50,6 +50,19 @@ pub(crate) fn choose(collection: Option<&Arc<Collection>>, query: &Query<'_>) ->
     Ok(Plan { rejected, ..plan(best, query.filter.clone(), query.sort.is_some()) })
 }
 
+/// A plan for a cursor that stays at the end: records in their own order, from where the bounds begin.
+///
+/// # Errors
+/// As [`choose`].
+pub(crate) fn tail(collection: &Arc<Collection>, query: &Query<'_>) -> Result<Plan, Fault> {
+    let plan = choose(Some(collection), &Query { hint: None, filter: query.filter.clone(), ..*query })?;
+    let one_range = matches!(&plan.access, Access::Records(ranges) if ranges.len() == 1);
+    if one_range && plan.direction == Direction::Forward {
+        return Ok(plan);
+    }
+    Ok(Plan::whole(query.filter.clone(), Direction::Forward))
+}
+
 fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Candidate, Fault> {
     let mut id_pattern = RawDocumentBuf::new();
     id_pattern.append(cstr!("_id"), 1);
@@ -58,8 +71,12 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
         Hint::Pattern(pattern) => same_pattern(pattern, &id_pattern),
         Hint::Natural { .. } => false,
     };
-    if is_id {
-        return by_id(query);
+    let is_clustered = collection.indexes.iter().any(|index| index.is_clustered());
+    if is_id
+        && is_clustered
+        && let Some(candidate) = by_record(collection, query)?
+    {
+        return Ok(candidate);
     }
     let named =
         collection.indexes.iter().filter(|index| !index.hidden && index.usable_at(query.at)).find(|index| {
@@ -74,7 +91,11 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
             "error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index",
         ));
     };
-    match by_index(index, query)? {
+    let found = match index.is_wildcard() {
+        true => wildcard::candidates(index, query)?.into_iter().max_by_key(|candidate| candidate.score),
+        false => by_index(index, query)?,
+    };
+    match found {
         Some(candidate) => Ok(candidate),
         None => Err(Fault::new(
             types::Code::NoQueryExecutionPlans,

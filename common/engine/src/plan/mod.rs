@@ -7,8 +7,9 @@ mod choose;
 pub(crate) mod explain;
 mod id_point;
 mod order;
+mod wildcard;
 
-pub(crate) use choose::{Query, choose, point};
+pub(crate) use choose::{Query, choose, point, tail};
 pub(crate) use id_point::id_point;
 pub(crate) use order::Order;
 
@@ -41,7 +42,7 @@ pub(crate) enum Access {
     Nothing,
     /// These records, by key.
     Points(Vec<RecordKey>),
-    /// Ranges of records in `_id` order.
+    /// Ranges of records in their own order.
     Records(Vec<KeyRange>),
     Index(IndexAccess),
 }
@@ -62,7 +63,7 @@ pub(crate) struct Bounds {
 }
 
 impl Plan {
-    /// Every record of the collection, in `_id` order.
+    /// Every record of the collection, in their own order.
     pub(crate) fn whole(filter: Option<Arc<Matcher>>, direction: Direction) -> Plan {
         Plan {
             access: Access::Records(vec![KeyRange::all()]),

@@ -19,6 +19,7 @@ pub use expiry::forget_old_statements;
 pub(crate) use find_and_modify::find_and_modify;
 pub(crate) use insert::insert_documents;
 pub(crate) use job::{Job, concerns_command, wait};
+pub(crate) use multi::{Change, run as change_all};
 pub use outcome::statement_outcome;
 pub(crate) use target::Seek;
 pub(crate) use update::{Modify, update_statement};

@@ -8,8 +8,8 @@ use command::Hint;
 use query::matcher::Matcher;
 use query::sort::Sort;
 use std::sync::Arc;
-use storage::{Collection, RecordKey, Snapshot};
-use types::{Fault, Timestamp};
+use storage::{Collection, RecordKey, RecordOrder, Snapshot};
+use types::{Code, Fault, Timestamp};
 use value::SharedDoc;
 
 /// What is looked for, parsed once for all attempts.
@@ -34,7 +34,8 @@ impl Seek {
         hint: Option<&Hint>,
     ) -> Result<Seek, Fault> {
         let Order { sort, hint } = Order::parse(sort, hint)?;
-        let point = if hint.is_none() { plan::id_point(filter) } else { None };
+        let by_id = job.collection().is_none_or(|collection| collection.order == RecordOrder::Id);
+        let point = if hint.is_none() && by_id { plan::id_point(filter) } else { None };
         let matcher = match &point {
             Some(_) => None,
             None => Some(Arc::new(Matcher::parse(filter, &job.parse)?)),
@@ -56,6 +57,7 @@ impl Seek {
     /// The plan at a time.
     pub(crate) fn plan(&self, collection: &Arc<Collection>, at: Timestamp) -> Result<Plan, Fault> {
         match &self.point {
+            Some(_) if collection.order != RecordOrder::Id => Err(made_anew(collection)),
             Some(key) => Ok(plan::point(key.clone())),
             None => plan::choose(Some(collection), &self.query(at)),
         }
@@ -92,6 +94,9 @@ impl Seek {
         collection: &Arc<Collection>,
     ) -> Result<Option<Hit>, Fault> {
         if let Some(key) = &self.point {
+            if collection.order != RecordOrder::Id {
+                return Err(made_anew(collection));
+            }
             let Some(doc) = snapshot.get(collection, key)? else { return Ok(None) };
             let owned = job.owner.as_ref().is_none_or(|owner| owner.owns(&doc));
             return Ok(owned.then(|| Hit { key: key.clone(), doc }));
@@ -114,4 +119,9 @@ impl Seek {
         .await?;
         Ok(best.map(|(_, hit)| hit))
     }
+}
+
+/// A collection of the same name, of another kind, came while the statement was under way.
+fn made_anew(collection: &Collection) -> Fault {
+    Fault::new(Code::QueryPlanKilled, format!("collection {} was made anew meanwhile", collection.ns))
 }

@@ -50,7 +50,8 @@ impl Host {
         kind: EngineKind,
         filter: Option<Arc<dyn DocumentFilter>>,
     ) -> Arc<Host> {
-        let options = Options { engine: kind, ..Options::new(dir.path(), Arc::new(WallClock)) };
+        let predicates: Option<Arc<dyn storage::Predicates>> = Some(Arc::new(engine::PartialFilters));
+        let options = Options { engine: kind, predicates, ..Options::new(dir.path(), Arc::new(WallClock)) };
         let store = Store::open(options).unwrap();
         let engine = Engine::new(store, Arc::new(runtime::clock::HybridClock::default()));
         Arc::new(Host { engine, specs: engine::commands(), filter, dir })

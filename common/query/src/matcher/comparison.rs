@@ -19,7 +19,7 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    fn accepts(self, ordering: Ordering) -> bool {
+    pub(super) fn accepts(self, ordering: Ordering) -> bool {
         match self {
             Comparison::Eq => ordering.is_eq(),
             Comparison::Gt => ordering.is_gt(),

@@ -6,6 +6,7 @@ mod bits;
 mod comparison;
 mod dialect;
 mod eval;
+mod implies;
 mod kinds;
 mod node;
 mod operator;
@@ -18,6 +19,7 @@ mod walk;
 
 pub(crate) use comparison::{Bracket, is_nan};
 pub use comparison::{Comparison, Operand};
+pub use implies::{check_partial_filter, implies};
 pub use kinds::Kinds;
 pub use node::{Leaf, Node, Test};
 pub use pattern::Pattern;

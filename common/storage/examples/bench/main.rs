@@ -21,6 +21,7 @@ const PAD_BYTES: usize = 1050;
 const WAITERS: usize = 64;
 const UPDATERS: usize = 4;
 const SCAN: usize = 100;
+const ROUNDS: usize = 5;
 
 const USAGE: &str = "\
 usage: bench [--dir DIR] [--seconds N] [--sustained SECONDS]
@@ -77,11 +78,6 @@ fn run(arguments: Vec<String>) -> Result<bool> {
 
 fn measure(options: &Options, report: &mut Report) -> Result<()> {
     let length = Duration::from_secs(options.seconds);
-    let disk = plain::sync_rate(&options.dir.join("bare"), length)?;
-    report.add("disk: append 1.3 KB and fdatasync", disk, "/s", Target::None);
-    let bare = plain::group_sync(&options.dir.join("group"), WAITERS, length)?;
-    report.add("bare append and group sync, 64 waiters", bare, "/s", Target::None);
-
     let plain = plain::Plain::open(&options.dir.join("plain"))?;
     let start = Instant::now();
     plain.load()?;
@@ -92,10 +88,7 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
     report.add("plain sled: scan of 100", plain_scan, " us CPU", Target::None);
     let plain_updates = plain.updates(UPDATERS, length)?;
     report.add("plain sled: updates, 4 threads", plain_updates, "/s", Target::None);
-    let plain_durable = plain.durable(WAITERS, length)?;
-    report.add("plain sled: durable writes, 64 waiters", plain_durable, "/s", Target::None);
-    drop(plain);
-
+    let mut stores = Vec::new();
     for engine in [EngineKind::Sled, EngineKind::Fjall] {
         let name = engine.name();
         let dir = options.dir.join(name);
@@ -130,32 +123,65 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
             "x",
             Target::AtLeast(3.0),
         );
-        let durable = store.durable(WAITERS, length)?;
-        report.add(format!("{name}: durable writes, 64 waiters"), durable, "/s", Target::None);
-        report.add(
-            format!("{name}: durable against plain sled"),
-            durable / plain_durable,
-            "x",
-            Target::AtLeast(6.0),
-        );
-        report.add(
-            format!("{name}: durable against bare group sync"),
-            durable / bare,
-            "x",
-            Target::AtLeast(0.6),
-        );
-        let single = store.durable(1, length)?;
-        report.add(format!("{name}: durable writes, one client"), single, "/s", Target::None);
-        report.add(format!("{name}: one client against the disk"), single / disk, "x", Target::AtLeast(0.7));
         let (quiet, hot) = store.scans_beside_hot_keys(length)?;
         report.add(format!("{name}: whole scan"), quiet, " ms", Target::None);
         report.add(format!("{name}: whole scan beside 100 hot keys"), hot / quiet, "x", Target::AtMost(10.0));
-        store.close()?;
+        stores.push((name, store));
         let (bytes, opened) = shoal::reopen_after_crash(&options.dir.join(format!("{name}-crash")), engine)?;
         report.add(format!("{name}: reopening after a crash"), opened, " s", Target::AtMost(5.0));
         report.note(format!("{} MB of log to replay", bytes / 1_000_000));
         let dir = options.dir.join(format!("{name}-sustained"));
         sustained::run(&dir, engine, Duration::from_secs(options.sustained), report)?;
+    }
+    durable(options, report, &plain, &stores)?;
+    stores.into_iter().try_for_each(|(_, store)| store.close())
+}
+
+/// Syncs, in rounds: what else the disk has to do changes from second to second, so each round measures all side by side and
+/// ratios are those of the middle round.
+fn durable(
+    options: &Options,
+    report: &mut Report,
+    plain: &plain::Plain,
+    stores: &[(&'static str, shoal::Bench)],
+) -> Result<()> {
+    let length = Duration::from_secs(options.seconds).div_f64(2.0);
+    let mut rounds: Vec<Vec<f64>> = Vec::new();
+    for round in 0..ROUNDS {
+        let path = |name: &str| options.dir.join(format!("{name}-{round}"));
+        let mut row = vec![
+            plain::sync_rate(&path("bare"), length)?,
+            plain::group_sync(&path("group"), WAITERS, length)?,
+            plain.durable(WAITERS, length)?,
+        ];
+        for (_, store) in stores {
+            row.push(store.durable(WAITERS, length)?);
+            row.push(store.durable(1, length)?);
+        }
+        rounds.push(row);
+    }
+    let middle = |figure: &dyn Fn(&[f64]) -> f64| -> f64 {
+        let mut all: Vec<f64> = rounds.iter().map(|row| figure(row)).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    };
+    let at = |row: &[f64], number: usize| row.get(number).copied().unwrap_or(f64::NAN);
+    let of = |number: usize| middle(&|row| at(row, number));
+    let ratio = |over: usize, under: usize| middle(&|row| at(row, over) / at(row, under));
+    report.add("disk: append 1.3 KB and fdatasync", of(0), "/s", Target::None);
+    report.add("bare append and group sync, 64 waiters", of(1), "/s", Target::None);
+    report.add("plain sled: durable writes, 64 threads", of(2), "/s", Target::None);
+    report.note("each flushes and syncs for itself");
+    for (number, (name, _)) in stores.iter().enumerate() {
+        let (many, one) = (3 + number * 2, 4 + number * 2);
+        report.add(format!("{name}: durable writes, 64 waiters"), of(many), "/s", Target::None);
+        let against = |report: &mut Report, what: &str, value: f64, target: f64| {
+            report.add(format!("{name}: {what}"), value, "x", Target::AtLeast(target));
+        };
+        against(report, "durable against plain sled", ratio(many, 2), 6.0);
+        against(report, "durable against bare group sync", ratio(many, 1), 0.6);
+        report.add(format!("{name}: durable writes, one client"), of(one), "/s", Target::None);
+        against(report, "one client against the disk", ratio(one, 0), 0.7);
     }
     Ok(())
 }

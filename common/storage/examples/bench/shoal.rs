@@ -81,7 +81,8 @@ impl Bench {
             let start = cpu_micros();
             for _ in 0..READS {
                 let key = Bench::key(draw.below(DOCUMENTS));
-                self.store.snapshot().get(&self.collection, &key)?.ok_or("lost")?;
+                let doc = self.store.snapshot().get(&self.collection, &key)?.ok_or("lost")?;
+                std::hint::black_box(doc.get_i32("n")?);
             }
             if round == 1 {
                 return Ok((cpu_micros() - start) / f64::from(READS));
@@ -99,7 +100,7 @@ impl Bench {
             let range = KeyRange { start: from, end: None };
             for record in self.store.snapshot().scan(&self.collection, &range, Direction::Forward).take(SCAN)
             {
-                std::hint::black_box(record?);
+                std::hint::black_box(record?.1.get_i32("n")?);
             }
         }
         Ok((cpu_micros() - start) / f64::from(rounds))

@@ -1,9 +1,10 @@
 //! Builds indexes over what a collection holds, while writes go on.
 //! Every batch maintains the index from the commit that adds it, so only records older than that are missing. They are added
 //! stretch by stretch, each at the time of a fresh snapshot: later changes of the same records have later times and win.
+//! Keys of a unique index that come twice are noted and looked at again when all is in.
 //! None of this is logged: an index that was not complete at the last checkpoint is built again by recovery.
 
-use super::{keys, unique};
+use super::unique;
 use crate::Error;
 use crate::batch::entry_value;
 use crate::collection::{Collection, Index};
@@ -70,7 +71,7 @@ fn build(
         let now = shared.catalog.load_full();
         let current = now.by_ident(collection).ok_or_else(dropped)?;
         for ident in indexes {
-            let index = current.indexes.iter().find(|index| index.id.0 == *ident && !index.is_id());
+            let index = current.indexes.iter().find(|index| index.id.0 == *ident && !index.is_clustered());
             let index = index.ok_or_else(dropped)?;
             let stretch = Stretch { at: snapshot.timestamp(), past, epoch, records: &records };
             add(shared, current, index, &stretch)?;
@@ -85,6 +86,25 @@ struct Stretch<'a> {
     past: bool,
     epoch: u64,
     records: &'a [(Bytes, SharedDoc)],
+}
+
+/// Fails if a unique index has a key twice. Before the commit that makes it ready, and once more in it, for what came meanwhile.
+pub(crate) fn check_unique(
+    shared: &Arc<Shared>,
+    collection: &Collection,
+    index: &Index,
+) -> Result<(), Error> {
+    let suspects = if index.unique { index.suspects.take() } else { Vec::new() };
+    if suspects.is_empty() {
+        return Ok(());
+    }
+    let snapshot = shared.snapshot();
+    for prefix in suspects {
+        if let Some(violation) = unique::violation(&snapshot, collection, index, &prefix)? {
+            return Err(violation);
+        }
+    }
+    Ok(())
 }
 
 fn dropped() -> Error {
@@ -103,39 +123,35 @@ fn add(
 ) -> Result<(), Error> {
     let mut entries = Vec::with_capacity(records.len());
     let mut multikey = 0;
-    for (number, (record_key, doc)) in records.iter().enumerate() {
-        let yielded = keys(&index.pattern, index.sparse, doc)?;
+    for (record_key, doc) in records {
+        let yielded = index.yields(doc)?;
         multikey |= yielded.multikey;
         for key in yielded.keys {
             let mut full = keyspace::index_prefix(index.id.0);
             full.extend_from_slice(&key);
             let prefix_len = full.len();
             full.extend_from_slice(record_key);
-            entries.push((Bytes::from(full), prefix_len, number));
+            entries.push((Bytes::from(full), prefix_len));
         }
     }
     let section = shared.commit.lock();
     shared.check_epoch(epoch)?;
     let still = shared.catalog.load();
-    let live = still
-        .by_ident(collection.id.0)
-        .and_then(|now| now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_id()).cloned());
+    let live = still.by_ident(collection.id.0).and_then(|now| {
+        now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_clustered()).cloned()
+    });
     let live = live.ok_or_else(dropped)?;
     live.add_multikey(multikey);
     let latest = shared.snapshot();
-    for (key, prefix_len, number) in entries {
+    for (key, prefix_len) in entries {
         // What a batch has written about this entry since the index exists is newer knowledge.
         let known =
             shared.spill.newest_of(&shared.versions, &key, if past { at } else { Timestamp::MAX })?.is_some();
         if known {
             continue;
         }
-        if index.unique
-            && !past
-            && let Some((_, doc)) = records.get(number)
-            && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])?
-        {
-            return Err(unique::duplicate(collection, index, doc, &key, prefix_len));
+        if index.unique && !past && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])? {
+            live.suspects.note(&key, prefix_len);
         }
         shared.versions.put(&key, at, Some(entry_value(prefix_len)));
     }

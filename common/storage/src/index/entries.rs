@@ -28,6 +28,9 @@ enum State<'a> {
 
 /// The keys of a document.
 pub(crate) fn keys(pattern: &Pattern, sparse: bool, doc: &RawDocument) -> Result<Keys, Error> {
+    if let Some(wildcard) = &pattern.wildcard {
+        return wildcard.keys(doc);
+    }
     let mut out = Keys::default();
     out.multikey = rows(pattern, doc, &mut |row| {
         if !(sparse && row.iter().all(Option::is_none)) {
@@ -222,7 +225,7 @@ mod tests {
 
     fn check(pattern: Document, sparse: bool, doc: Document, rows: Bson) {
         let pattern_doc = RawDocumentBuf::try_from(&pattern).unwrap();
-        let parsed = Pattern::parse(&pattern_doc).unwrap();
+        let parsed = Pattern::parse(&pattern_doc, None).unwrap();
         let raw = RawDocumentBuf::try_from(&doc).unwrap();
         let got = keys(&parsed, sparse, &raw).unwrap().keys;
         let mut want: Vec<Vec<u8>> = Vec::new();
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn some_documents_cannot_be_indexed() {
         let refused = |pattern: Document, doc: Document| {
-            let pattern = Pattern::parse(&RawDocumentBuf::try_from(&pattern).unwrap()).unwrap();
+            let pattern = Pattern::parse(&RawDocumentBuf::try_from(&pattern).unwrap(), None).unwrap();
             match keys(&pattern, false, &RawDocumentBuf::try_from(&doc).unwrap()) {
                 Err(Error::Unindexable { code, message }) => (code.number(), message),
                 other => panic!("{other:?}"),
@@ -283,7 +286,8 @@ mod tests {
 
     #[test]
     fn arrays_mark_their_fields() {
-        let pattern = Pattern::parse(&RawDocumentBuf::try_from(&doc! {"x": 1, "a.b": 1}).unwrap()).unwrap();
+        let pattern = RawDocumentBuf::try_from(&doc! {"x": 1, "a.b": 1}).unwrap();
+        let pattern = Pattern::parse(&pattern, None).unwrap();
         let of =
             |doc: Document| keys(&pattern, false, &RawDocumentBuf::try_from(&doc).unwrap()).unwrap().multikey;
         assert_eq!(of(doc! {"x": 1, "a": {"b": 1}}), 0);

@@ -5,8 +5,11 @@ pub(crate) mod display;
 mod entries;
 mod pattern;
 mod spec;
+mod suspects;
 pub(crate) mod unique;
+mod wildcard;
 
 pub(crate) use entries::{Keys, keys};
 pub(crate) use pattern::Pattern;
-pub(crate) use spec::{IdIndex, Requested, id_spec, parse};
+pub(crate) use spec::{IdIndex, Requested, expiry_out_of_range, id_spec, parse};
+pub(crate) use suspects::Suspects;

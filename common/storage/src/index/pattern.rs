@@ -1,5 +1,6 @@
 //! A key pattern: the fields of an index and the order of each.
 
+use super::wildcard::Wildcard;
 use crate::Error;
 use bson::{RawBsonRef, RawDocument};
 use types::{Code, limits};
@@ -24,24 +25,63 @@ pub(crate) struct Field {
 /// All fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern {
+    /// Of a wildcard index the one field as it is written.
     pub fields: Vec<Field>,
+    pub wildcard: Option<Wildcard>,
 }
 
 /// Index kinds of MongoDB that are known and not there yet.
 const PLUGINS: &[&str] =
     &["2d", "2dsphere", "2dsphere_bucket", "columnstore", "geoHaystack", "text", "wildcard"];
 
+/// The last component of the field of a wildcard index.
+const WILDCARD: &str = "$**";
+
 fn cannot(message: impl Into<String>) -> Error {
     Error::IndexSpec { code: Code::CannotCreateIndex, message: message.into() }
 }
 
 impl Pattern {
-    pub(crate) fn parse(key: &RawDocument) -> Result<Pattern, Error> {
-        let mut fields = Vec::new();
+    /// `projection` is the `wildcardProjection` of the specification.
+    pub(crate) fn parse(key: &RawDocument, projection: Option<&RawDocument>) -> Result<Pattern, Error> {
+        let mut fields: Vec<Field> = Vec::new();
         for element in key.iter() {
             let (name, value) = element.map_err(|error| cannot(error.to_string()))?;
             let name = name.as_str();
             fields.push(Field { order: order(name, value)?, path: path(name)?, name: name.to_owned() });
+        }
+        let wild = |field: &Field| field.path.last().is_some_and(|part| part == WILDCARD);
+        let wildcard = match fields.as_slice() {
+            [field] if wild(field) && field.order == Order::Hashed => {
+                return Err(cannot("A wildcard index cannot be hashed"));
+            }
+            [field] if wild(field) => {
+                let mut prefix = field.path.clone();
+                prefix.pop();
+                Some(Wildcard::new(prefix, field.order == Order::Descending, projection)?)
+            }
+            many if many.iter().any(wild) => {
+                return Err(Error::NotImplemented("compound wildcard index".to_owned()));
+            }
+            _ => None,
+        };
+        match (projection, &wildcard, fields.as_slice()) {
+            (None, _, _) => {}
+            (Some(_), None, _) => {
+                return Err(Error::IndexSpec {
+                    code: Code::BadValue,
+                    message: "The field 'wildcardProjection' is only allowed in an 'wildcard' index"
+                        .to_owned(),
+                });
+            }
+            (Some(_), Some(_), [field]) if field.path.len() == 1 => {}
+            _ => {
+                return Err(Error::IndexSpec {
+                    code: Code::FailedToParse,
+                    message: "The field 'wildcardProjection' is only allowed when 'key' is {\"$**\": ±1}"
+                        .to_owned(),
+                });
+            }
         }
         if fields.is_empty() {
             return Err(cannot("Index keys cannot be an empty document"));
@@ -61,7 +101,7 @@ impl Pattern {
                 ),
             });
         }
-        Ok(Pattern { fields })
+        Ok(Pattern { fields, wildcard })
     }
 
     /// Whether this is `{_id: 1}`.
@@ -116,15 +156,19 @@ fn path(name: &str) -> Result<Vec<String>, Error> {
     if name.is_empty() {
         return Err(cannot("Index keys cannot be an empty field."));
     }
-    if name.split('.').any(|part| part == "$**") {
-        return Err(Error::NotImplemented("wildcard index".to_owned()));
+    let mut path: Vec<String> = name.split('.').map(str::to_owned).collect();
+    let wild = path.last().is_some_and(|part| part == WILDCARD);
+    if wild {
+        path.pop();
     }
-    let path: Vec<String> = name.split('.').map(str::to_owned).collect();
     if path.iter().any(String::is_empty) {
         return Err(cannot("Index keys cannot contain an empty field."));
     }
     if path.iter().any(|part| part.starts_with('$') && !matches!(part.as_str(), "$id" | "$ref" | "$db")) {
         return Err(cannot("Index key contains an illegal field name: field name starts with '$'."));
+    }
+    if wild {
+        path.push(WILDCARD.to_owned());
     }
     Ok(path)
 }

@@ -16,16 +16,13 @@ const NOT_YET: &[&str] = &[
     "clustered",
     "columnstoreProjection",
     "default_language",
-    "expireAfterSeconds",
     "language_override",
     "max",
     "min",
-    "partialFilterExpression",
     "prepareUnique",
     "storageEngine",
     "textIndexVersion",
     "weights",
-    "wildcardProjection",
 ];
 
 /// What to do about a specification beside the indexes that exist.
@@ -60,50 +57,78 @@ pub(crate) fn parse<'a>(
     let fresh = normalise(spec)?;
     let key = fresh.get_document("key").map_err(|error| invalid(Code::FailedToParse, error.to_string()))?;
     let name = fresh.get_str("name").unwrap_or_default();
-    if Pattern::parse(key)?.is_id() {
+    if Pattern::parse(key, fresh.get_document("wildcardProjection").ok())?.is_id() {
         return Ok(Requested::Exists);
     }
-    let show = display::document;
-    for index in existing {
-        let same_key = same_pattern(&index.key, key);
-        if index.name == name && !same_key {
+    let existing: Vec<&Index> = existing.collect();
+    let pair = |index: &Index| {
+        let show = display::document;
+        format!("Requested index: {}, existing index: {}", show(&fresh), show(&index.spec))
+    };
+    if let Some(index) = existing.iter().find(|index| index.name == name) {
+        if !same_index(&index.spec, &fresh) {
             return Err(invalid(
                 Code::IndexKeySpecsConflict,
                 format!(
                     "An existing index has the same name as the requested index. When index names are not specified, they are \
-                     auto generated and can cause conflicts. Please refer to our documentation. Requested index: {}, existing index: {}",
-                    show(&fresh),
-                    show(&index.spec)
+                     auto generated and can cause conflicts. Please refer to our documentation. {}",
+                    pair(index)
                 ),
             ));
         }
-        if same_key && index.name != name {
-            return Err(invalid(
-                Code::IndexOptionsConflict,
-                format!("Index already exists with a different name: {}", index.name),
-            ));
-        }
-        if same_key {
-            let flag = |name: &str| fresh.get_bool(name).unwrap_or(false);
-            if (flag("unique"), flag("sparse")) == (index.unique, index.sparse) {
-                return Ok(Requested::Exists);
-            }
+        if !same_options(&index.spec, &fresh) {
             return Err(invalid(
                 Code::IndexOptionsConflict,
                 format!(
-                    "An equivalent index already exists with the same name but different options. Requested index: {}, existing index: {}",
-                    show(&fresh),
-                    show(&index.spec)
+                    "An equivalent index already exists with the same name but different options. {}",
+                    pair(index)
                 ),
             ));
         }
+        return Ok(Requested::Exists);
+    }
+    if let Some(index) = existing.iter().find(|index| same_index(&index.spec, &fresh)) {
+        let message = if same_options(&index.spec, &fresh) {
+            format!("Index already exists with a different name: {}", index.name)
+        } else {
+            format!("An equivalent index already exists with a different name and options. {}", pair(index))
+        };
+        return Err(invalid(Code::IndexOptionsConflict, message));
     }
     Ok(Requested::New(fresh))
 }
 
+/// Whether two specifications mean the same index: key, uniqueness, and which documents have entries. There can be only one.
+fn same_index(left: &RawDocument, right: &RawDocument) -> bool {
+    let flag = |spec: &RawDocument, name: &str| spec.get_bool(name).unwrap_or(false);
+    let same_doc = |name: &str| match (left.get_document(name), right.get_document(name)) {
+        (Ok(left), Ok(right)) => value::order::compare_documents(left, right).is_eq(),
+        (left, right) => left.is_ok() == right.is_ok(),
+    };
+    let same_key = match (left.get_document("key"), right.get_document("key")) {
+        (Ok(left), Ok(right)) => same_pattern(left, right),
+        _ => false,
+    };
+    same_key
+        && ["unique", "sparse"].iter().all(|name| flag(left, name) == flag(right, name))
+        && same_doc("partialFilterExpression")
+        && same_doc("wildcardProjection")
+}
+
+/// Whether what else there is to say is the same too. Hiding does not count.
+fn same_options(left: &RawDocument, right: &RawDocument) -> bool {
+    let seconds = |spec: &RawDocument| match spec.get("expireAfterSeconds") {
+        Ok(Some(value)) => {
+            value::number::Number::from_raw(value).and_then(|number| number.to_i64_truncated())
+        }
+        _ => None,
+    };
+    seconds(left) == seconds(right)
+}
+
 /// Whether two key patterns are the same fields in the same order, whatever type their numbers have.
 fn same_pattern(left: &RawDocument, right: &RawDocument) -> bool {
-    match (Pattern::parse(left), Pattern::parse(right)) {
+    match (Pattern::parse(left, None), Pattern::parse(right, None)) {
         (Ok(left), Ok(right)) => left == right,
         _ => false,
     }
@@ -134,13 +159,21 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
                 }
             }
             ("v", value) => version(value)?,
+            ("partialFilterExpression" | "wildcardProjection", RawBsonRef::Document(doc)) => {
+                options.append(field, doc.to_owned());
+            }
+            ("expireAfterSeconds", value) => {
+                options.append(field, seconds(value).ok_or_else(expiry_out_of_range)?);
+            }
             ("ns", RawBsonRef::String(_)) => {}
             ("collation", RawBsonRef::Document(collation)) => {
                 if collation.get_str("locale").ok() != Some("simple") {
                     return Err(Error::NotImplemented("index collation".to_owned()));
                 }
             }
-            ("key" | "name" | "ns" | "collation", _) => return Err(wrong()),
+            ("key" | "name" | "ns" | "collation" | "partialFilterExpression" | "wildcardProjection", _) => {
+                return Err(wrong());
+            }
             (other, _) if NOT_YET.contains(&other) => {
                 return Err(Error::NotImplemented(format!("index option '{other}'")));
             }
@@ -158,7 +191,7 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
     let key = key.ok_or_else(|| {
         invalid(Code::FailedToParse, "The 'key' field is a required property of an index specification")
     })?;
-    let pattern = Pattern::parse(key)?;
+    let pattern = Pattern::parse(key, options.get_document("wildcardProjection").ok())?;
     let name = name.unwrap_or_else(|| Pattern::default_name(key));
     if name.is_empty() {
         return Err(invalid(Code::CannotCreateIndex, "index names cannot be empty"));
@@ -187,6 +220,7 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
     if pattern.is_id() && options.get_bool("hidden").unwrap_or(false) {
         return Err(invalid(Code::BadValue, "can't hide _id index"));
     }
+    check_combination(&pattern, &options)?;
     let mut out = RawDocumentBuf::new();
     out.append(cstr!("v"), 2_i32);
     out.append(cstr!("key"), key.to_owned());
@@ -195,6 +229,42 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
         out.append(field, value);
     }
     Ok(out)
+}
+
+/// Options that do not go together.
+fn check_combination(pattern: &Pattern, options: &RawDocument) -> Result<(), Error> {
+    let has = |name: &str| matches!(options.get(name), Ok(Some(_)));
+    let refuse = |message: &str| Err(invalid(Code::CannotCreateIndex, message));
+    if has("partialFilterExpression") && has("sparse") {
+        return refuse("cannot mix \"partialFilterExpression\" and \"sparse\" options");
+    }
+    if pattern.wildcard.is_some() {
+        for name in ["unique", "sparse", "expireAfterSeconds"] {
+            if has(name) {
+                return refuse(&format!("Index type 'wildcard' does not support the {name} option"));
+            }
+        }
+    }
+    if has("expireAfterSeconds") && pattern.fields.len() > 1 {
+        return refuse("TTL indexes are single-field indexes, compound indexes do not support TTL");
+    }
+    if has("expireAfterSeconds") && pattern.is_id() {
+        return refuse("The field 'expireAfterSeconds' is not valid for an _id index specification.");
+    }
+    Ok(())
+}
+
+/// The error for a time to live that no index can have.
+pub(crate) fn expiry_out_of_range() -> Error {
+    invalid(
+        Code::CannotCreateIndex,
+        "TTL index 'expireAfterSeconds' option must be within an acceptable range, try a different number",
+    )
+}
+
+fn seconds(value: RawBsonRef<'_>) -> Option<i32> {
+    let seconds = value::number::Number::from_raw(value)?.to_i64_truncated()?;
+    i32::try_from(seconds).ok().filter(|seconds| *seconds >= 0)
 }
 
 fn flag(value: RawBsonRef<'_>) -> Option<bool> {

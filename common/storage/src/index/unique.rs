@@ -14,7 +14,6 @@ use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 use types::Timestamp;
 
 /// The range of all entries that share the index key of `entry`.
@@ -46,27 +45,41 @@ pub(crate) fn find_other(
     Ok(false)
 }
 
-/// Whether a commit after the snapshot took the index key of `entry` for another record. In the commit section.
+/// Whether a commit after the snapshot took the index key of `entry` for another record. In the commit section; not for an
+/// index that is being built.
 pub(crate) fn taken_since(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     snapshot: &Snapshot,
     own: &BTreeMap<Bytes, Value>,
-    index: &Index,
     entry: &Bytes,
     prefix_len: usize,
-) -> Result<bool, Error> {
-    if index.ready.is_none() {
-        // A build adds entries at times before now, so only looking at everything is enough.
-        return find_other(&shared.snapshot(), own, entry, prefix_len, &[]);
-    }
+) -> bool {
     let range = same_key(entry, prefix_len);
     let mut found = Vec::new();
     let start = Bound::Included(range.start.as_slice());
     shared.versions.collect_forward(start, &range.end, Timestamp::MAX, usize::MAX, &mut found);
-    Ok(found.iter().any(|other| {
+    found.iter().any(|other| {
         let removed = own.get(&other.key).is_some_and(Option::is_none);
         other.value.is_some() && other.time > snapshot.timestamp() && other.key != *entry && !removed
-    }))
+    })
+}
+
+/// The error for a key that has two entries; `None` if it has not.
+pub(crate) fn violation(
+    snapshot: &Snapshot,
+    collection: &Collection,
+    index: &Index,
+    prefix: &Bytes,
+) -> Result<Option<Error>, Error> {
+    let mut entries = Merge::new(snapshot.clone(), Range::prefix(prefix.to_vec()), Direction::Forward);
+    let (Some(first), Some(_)) = (entries.next().transpose()?, entries.next().transpose()?) else {
+        return Ok(None);
+    };
+    let record_key = first.0.slice(prefix.len()..);
+    let doc = snapshot.get(collection, &record_key)?;
+    let empty = RawDocumentBuf::new();
+    let doc = doc.as_deref().unwrap_or(&empty);
+    Ok(Some(duplicate(collection, index, doc, &first.0, prefix.len())))
 }
 
 /// The error for an entry that is taken.

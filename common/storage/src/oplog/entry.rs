@@ -1,4 +1,4 @@
-//! Entries in MongoDB's shape: `{lsid, txnNumber, op, ns, ui, o, o2, stmtId, ts, t, v: 2, wall}`.
+//! Entries in MongoDB's shape: `{lsid, txnNumber, op, ns, ui, o, o2, rid, stmtId, ts, t, v: 2, wall}`.
 //! Several changes of one commit are one `applyOps` command, so that a commit is one entry and one time.
 
 use super::record::set;
@@ -15,10 +15,10 @@ pub(crate) enum Change<'a> {
     Insert {
         doc: &'a RawDocument,
     },
-    /// The resulting document, never an increment.
+    /// `o` is the resulting document or a difference to the one before ([`super::diff`]), never an increment.
     Update {
         id: RawBsonRef<'a>,
-        doc: &'a RawDocument,
+        o: &'a RawDocument,
     },
     Delete {
         id: RawBsonRef<'a>,
@@ -37,6 +37,8 @@ pub(crate) struct Op<'a> {
     pub ns: &'a str,
     pub uuid: Option<Uuid>,
     pub change: Change<'a>,
+    /// The number of the record, where records are kept by number and not by `_id`.
+    pub record: Option<i64>,
     pub stmt_id: Option<i32>,
 }
 
@@ -97,11 +99,14 @@ fn write_op(out: &mut Writer, op: &Op<'_>) {
         Change::Insert { doc } | Change::Command { command: doc } | Change::Noop { message: doc } => {
             out.document("o", doc.as_bytes());
         }
-        Change::Update { id, doc } => {
-            out.document("o", doc.as_bytes());
+        Change::Update { id, o } => {
+            out.document("o", o.as_bytes());
             out.id_document("o2", id);
         }
         Change::Delete { id } => out.id_document("o", id),
+    }
+    if let Some(record) = op.record {
+        out.int64("rid", record);
     }
     if let Some(stmt_id) = op.stmt_id {
         out.name(INT32, "stmtId");
@@ -209,8 +214,13 @@ mod tests {
         let raw = rawdoc! {"_id": 1, "x": "y"};
         let ts = bson::Timestamp { time: 77, increment: 2 };
         let wall = bson::DateTime::from_millis(1234);
-        let insert =
-            Op { ns: "d.c", uuid: Some(Uuid([9; 16])), change: Change::Insert { doc: &raw }, stmt_id: None };
+        let insert = Op {
+            ns: "d.c",
+            uuid: Some(Uuid([9; 16])),
+            change: Change::Insert { doc: &raw },
+            record: None,
+            stmt_id: None,
+        };
         let ui = Uuid([9; 16]).to_bson();
         check(
             &[insert],
@@ -227,11 +237,12 @@ mod tests {
                 {"op": "d", "ns": "d.c", "ui": ui.clone(), "o": {"_id": 1}, "stmtId": 4},
             ]}, "ts": ts, "t": 5_i64, "v": 2_i64, "wall": wall},
         );
-        let update = Op { change: Change::Update { id: RawBsonRef::Int32(1), doc: &raw }, ..insert };
+        let update =
+            Op { change: Change::Update { id: RawBsonRef::Int32(1), o: &raw }, record: Some(6), ..insert };
         check(
             &[update],
             None,
-            doc! {"op": "u", "ns": "d.c", "ui": ui, "o": {"_id": 1, "x": "y"}, "o2": {"_id": 1}, "ts": ts, "t": 5_i64, "v": 2_i64, "wall": wall},
+            doc! {"op": "u", "ns": "d.c", "ui": ui, "o": {"_id": 1, "x": "y"}, "o2": {"_id": 1}, "rid": 6_i64, "ts": ts, "t": 5_i64, "v": 2_i64, "wall": wall},
         );
     }
 }

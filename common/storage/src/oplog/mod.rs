@@ -3,6 +3,8 @@
 
 mod append;
 mod changes;
+pub(crate) mod collection;
+pub(crate) mod diff;
 pub(crate) mod entry;
 mod read;
 pub(crate) mod record;

@@ -4,6 +4,7 @@ mod concurrent;
 mod ddl;
 mod disk;
 mod harness;
+mod kinds;
 mod model;
 mod oplog;
 mod rollback;

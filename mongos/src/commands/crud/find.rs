@@ -32,8 +32,12 @@ async fn on_route(
         [] => CursorReply::first(&find.ns).finish(0),
         [target] => {
             let reply = node.ask(ctx, target, request, true).await?;
-            open_cursor::pass_on(node, ctx, &find.ns, &target.shard, reply)
+            open_cursor::pass_on_tail(node, ctx, &find.ns, &target.shard, reply, find.tailable)
         }
+        _ if find.tailable => Err(Fault::bad_value(format!(
+            "error processing query: ns={} :: caused by :: tailable cursor requested on non capped collection",
+            find.ns
+        ))),
         targets => {
             let is_sorted = find.sort.is_some();
             let shard_request = find.for_each_shard(request)?;

@@ -18,6 +18,7 @@ pub(crate) const SPEC: Spec<Node> = Spec {
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let get_more = GetMore::parse(&request, &ctx.envelope)?;
     let mut cursor = node.cursors.take(get_more.cursor_id, &get_more.ns, ctx.envelope.session)?;
+    let ctx = if cursor.is_tailing() { Context { deadline: None, ..ctx } } else { ctx };
     let mut answer = CursorReply::next(&get_more.ns);
     let count = get_more.batch_size.map(|size| usize::try_from(size.get()).unwrap_or(usize::MAX));
     match cursor.fill(&node, &ctx, &mut answer, count).await {

@@ -18,6 +18,21 @@ pub(crate) fn pass_on(
     shard: &ShardId,
     reply: Reply,
 ) -> Result<Reply, Fault> {
+    pass_on_tail(node, ctx, ns, shard, reply, false)
+}
+
+/// As [`pass_on`]; `tailing` tells a cursor that stays open at its end.
+///
+/// # Errors
+/// As [`pass_on`].
+pub(crate) fn pass_on_tail(
+    node: &Arc<Node>,
+    ctx: &Context,
+    ns: &Namespace,
+    shard: &ShardId,
+    reply: Reply,
+    tailing: bool,
+) -> Result<Reply, Fault> {
     let is_finished = reply
         .doc
         .get_document("cursor")
@@ -36,7 +51,8 @@ pub(crate) fn pass_on(
         }
     }
     let remote = Remote::idle(shard.clone(), batch.id);
-    let cursor = MergedCursor::new(ns.clone(), ctx.envelope.session, vec![remote]).passing_batches();
+    let cursor = MergedCursor::new(ns.clone(), ctx.envelope.session, vec![remote]);
+    let cursor = cursor.passing_batches().tailing(tailing);
     let id = register(node, cursor)?;
     answer.finish(id)
 }

@@ -1,0 +1,267 @@
+//! Capped collections and their tails, the log as a collection, and the kinds of indexes, through commands.
+#![allow(clippy::unwrap_used)]
+
+mod host;
+
+use bson::{Bson, Document, bson, doc};
+use host::{Host, ids};
+use std::time::{Duration, Instant};
+
+/// The name of the index that a find goes by; empty for none.
+async fn index_of(host: &std::sync::Arc<Host>, filter: Document) -> String {
+    let reply = host.run(doc! {"explain": {"find": "c", "filter": filter}}).await;
+    let text = reply.to_string();
+    let found = text.split("\"indexName\": \"").nth(1).and_then(|rest| rest.split('"').next());
+    if text.contains("\"rejectedPlans\": []") || !text.contains("COLLSCAN") {
+        return found.unwrap_or_default().to_owned();
+    }
+    String::new()
+}
+
+#[tokio::test]
+async fn capped_collections() {
+    let host = Host::new();
+    host.run(doc! {"create": "c", "capped": true, "size": 100_000, "max": 4}).await;
+    host.fill([9, 3, 7, 1, 8].map(|id| doc! {"_id": id, "x": id})).await;
+    let found = host.all(doc! {"find": "c"}).await;
+    assert_eq!(Bson::Array(ids(&found)), bson!([3, 7, 1, 8]));
+    let found = host.all(doc! {"find": "c", "sort": {"$natural": -1}, "limit": 2}).await;
+    assert_eq!(Bson::Array(ids(&found)), bson!([8, 1]));
+    assert_eq!(Bson::Array(ids(&host.all(doc! {"find": "c", "filter": {"_id": 7}}).await)), bson!([7]));
+    assert_eq!(
+        Bson::Array(ids(&host.all(doc! {"find": "c", "sort": {"_id": 1}}).await)),
+        bson!([1, 3, 7, 8])
+    );
+    let updated = host
+        .run(doc! {"update": "c", "updates": [{"q": {"_id": 7}, "u": {"$set": {"y": "z".repeat(100)}}}]})
+        .await;
+    assert_eq!(updated.get_i32("nModified").unwrap(), 1);
+    host.run(doc! {"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}]}).await;
+    let found = host.all(doc! {"find": "c"}).await;
+    assert_eq!(Bson::Array(ids(&found)), bson!([3, 7, 8]));
+    let again = host.run(doc! {"insert": "c", "documents": [{"_id": 3}]}).await;
+    let error = again.get_array("writeErrors").unwrap()[0].as_document().unwrap().clone();
+    assert_eq!(error.get_i32("code").unwrap(), 11000);
+    let stats = host.run(doc! {"collStats": "c"}).await;
+    assert!(stats.get_bool("capped").unwrap());
+    assert_eq!((stats.get_i32("max").unwrap(), stats.get_i32("maxSize").unwrap()), (4, 100_096));
+    let valid = host.run(doc! {"validate": "c", "full": true}).await;
+    assert!(valid.get_bool("valid").unwrap(), "{valid}");
+    let ttl =
+        doc! {"createIndexes": "c", "indexes": [{"key": {"t": 1}, "name": "t", "expireAfterSeconds": 1}]};
+    assert_eq!(host.code(ttl).await, 67);
+}
+
+fn batch(reply: &Document) -> (Vec<Bson>, i64) {
+    let cursor = reply.get_document("cursor").unwrap();
+    let batch = cursor.get_array("firstBatch").or_else(|_| cursor.get_array("nextBatch")).unwrap();
+    let ids = batch.iter().map(|doc| doc.as_document().unwrap().get("_id").unwrap().clone()).collect();
+    (ids, cursor.get_i64("id").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_waits_for_more() {
+    let host = Host::new();
+    host.run(doc! {"create": "c", "capped": true, "size": 100_000, "max": 10}).await;
+    let tail = doc! {"find": "c", "tailable": true, "awaitData": true};
+    // Nothing to stay at.
+    assert_eq!(batch(&host.run(tail.clone()).await), (vec![], 0));
+    host.fill([1, 2].map(|id| doc! {"_id": id})).await;
+    let (found, id) = batch(&host.run(tail.clone()).await);
+    assert_eq!(found, [Bson::Int32(1), Bson::Int32(2)]);
+    assert_ne!(id, 0);
+    let more = doc! {"getMore": id, "collection": "c", "maxTimeMS": 300};
+    let start = Instant::now();
+    assert_eq!(batch(&host.run(more.clone()).await), (vec![], id));
+    assert!(start.elapsed() >= Duration::from_millis(290));
+    let waiting = {
+        let (host, more) = (host.clone(), doc! {"getMore": id, "collection": "c", "maxTimeMS": 30_000});
+        tokio::spawn(async move { host.run(more).await })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let start = Instant::now();
+    host.run(doc! {"insert": "other", "documents": [{"_id": 1}]}).await;
+    host.fill([doc! {"_id": 3}]).await;
+    assert_eq!(batch(&waiting.await.unwrap()), (vec![Bson::Int32(3)], id));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // What it has seen last is gone, and with it its place.
+    host.fill((10..30).map(|id| doc! {"_id": id})).await;
+    assert_eq!(host.code(more).await, 136);
+    // Without awaitData it answers at once.
+    let (_, id) = batch(&host.run(doc! {"find": "c", "tailable": true, "filter": {"x": 1}}).await);
+    assert_eq!(batch(&host.run(doc! {"getMore": id, "collection": "c"}).await), (vec![], id));
+    assert_eq!(host.code(doc! {"getMore": id, "collection": "c", "maxTimeMS": 5}).await, 2);
+    for (body, code) in [
+        (doc! {"find": "plain", "awaitData": true}, 9),
+        (doc! {"find": "c", "tailable": true, "sort": {"a": 1}}, 2),
+        (doc! {"find": "c", "tailable": true, "singleBatch": true}, 2),
+        (doc! {"find": "other", "tailable": true}, 2),
+    ] {
+        assert_eq!(host.code(body).await, code);
+    }
+    assert_eq!(batch(&host.run(doc! {"find": "missing", "tailable": true}).await), (vec![], 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_read_as_a_collection() {
+    let host = Host::new();
+    host.fill([doc! {"_id": 1, "pad": "x".repeat(200), "n": 1}]).await;
+    host.run(doc! {"update": "c", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}).await;
+    host.run(doc! {"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}]}).await;
+    let log = |extra: Document| {
+        let mut find = doc! {"find": "oplog.rs", "$db": "local"};
+        find.extend(extra);
+        find
+    };
+    let all = host.all(log(doc! {})).await;
+    let ops: Vec<&str> = all.iter().map(|entry| entry.get_str("op").unwrap()).collect();
+    assert_eq!(ops, ["c", "i", "u", "d"]);
+    let update = &all[2];
+    assert_eq!(update.get_document("o").unwrap(), &doc! {"$v": 2, "diff": {"u": {"n": 2}}});
+    assert_eq!(update.get_document("o2").unwrap(), &doc! {"_id": 1});
+    assert_eq!((update.get_str("ns").unwrap(), update.get_i64("v").unwrap()), ("d.c", 2));
+    for field in ["ui", "ts", "t", "wall"] {
+        assert!(update.contains_key(field), "{field}");
+    }
+    let newest = host.all(log(doc! {"sort": {"$natural": -1}, "limit": 1})).await;
+    assert_eq!(newest[0], all[3]);
+    let since = doc! {"filter": {"ts": {"$gte": update.get("ts").unwrap().clone()}}};
+    assert_eq!(host.all(log(since.clone())).await, all[2..]);
+    let plan = host.run(doc! {"explain": log(since), "verbosity": "executionStats", "$db": "local"}).await;
+    assert_eq!(
+        plan.get_document("executionStats").unwrap().get_i32("totalDocsExamined").unwrap(),
+        2,
+        "{plan}"
+    );
+    assert_eq!(host.all(log(doc! {"filter": {"op": "d"}})).await, all[3..]);
+    let count = host.run(doc! {"count": "oplog.rs", "$db": "local"}).await;
+    assert_eq!(count.get_i32("n").unwrap(), 4);
+    let stats = host
+        .all(doc! {"aggregate": "oplog.rs", "$db": "local", "cursor": {}, "pipeline": [{"$collStats": {"storageStats": {}}}]})
+        .await;
+    let stats = stats[0].get_document("storageStats").unwrap();
+    assert!(stats.get_bool("capped").unwrap() && stats.contains_key("maxSize") && stats.contains_key("size"));
+    let listed = host.all(doc! {"listCollections": 1, "nameOnly": true, "$db": "local"}).await;
+    assert_eq!(listed, [doc! {"name": "oplog.rs", "type": "collection"}]);
+    // A tail from the last entry wakes with the next.
+    let tail = log(
+        doc! {"tailable": true, "awaitData": true, "filter": {"ts": {"$gte": all[3].get("ts").unwrap().clone()}}},
+    );
+    let reply = host.run(tail).await;
+    let id = reply.get_document("cursor").unwrap().get_i64("id").unwrap();
+    let waiting = {
+        let host = host.clone();
+        tokio::spawn(async move {
+            host.run(doc! {"getMore": id, "collection": "oplog.rs", "$db": "local", "maxTimeMS": 30_000})
+                .await
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    host.fill([doc! {"_id": 7}]).await;
+    let reply = waiting.await.unwrap();
+    let next = reply.get_document("cursor").unwrap().get_array("nextBatch").unwrap();
+    assert_eq!(next[0].as_document().unwrap().get_document("o").unwrap(), &doc! {"_id": 7});
+    for write in [
+        doc! {"insert": "oplog.rs", "$db": "local", "documents": [{"_id": 1}]},
+        doc! {"delete": "oplog.rs", "$db": "local", "deletes": [{"q": {}, "limit": 0}]},
+        doc! {"drop": "oplog.rs", "$db": "local"},
+        doc! {"createIndexes": "oplog.rs", "$db": "local", "indexes": [{"key": {"a": 1}, "name": "a"}]},
+    ] {
+        let refused = match host.try_run(write.clone()).await {
+            Err(_) => true,
+            Ok(reply) => reply.contains_key("writeErrors"),
+        };
+        assert!(refused, "{write}");
+    }
+}
+
+#[tokio::test]
+async fn kinds_of_indexes_are_chosen_where_they_hold_the_answer() {
+    let host = Host::new();
+    host.fill((0..100).map(|id| {
+        doc! {"_id": id, "a": id % 10, "on": id % 2 == 0, "deep": {"x": id % 7, "l": [id, {"y": id}]}, "s": id.to_string()}
+    }))
+    .await;
+    let indexes = bson!([
+        {"key": {"a": 1}, "name": "partial", "partialFilterExpression": {"on": true}},
+        {"key": {"$**": 1}, "name": "wild", "wildcardProjection": {"deep": 1, "s": 1}},
+    ]);
+    host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
+    let rows = [
+        (doc! {"a": 4, "on": true}, "partial"),
+        (doc! {"a": 4}, ""),
+        (doc! {"a": 4, "on": false}, ""),
+        (doc! {"deep.x": 3}, "wild"),
+        (doc! {"deep.x": {"$gt": 3}}, "wild"),
+        (doc! {"deep.l": 5}, "wild"),
+        (doc! {"deep.l.y": {"$lt": 5}}, "wild"),
+        (doc! {"deep.x": {"$gt": 1, "$lt": 4}, "a": 1}, "wild"),
+        (doc! {"s": {"$gte": "9"}}, "wild"),
+        (doc! {"s": {"$in": ["7", "8"]}}, "wild"),
+        (doc! {"deep.x": Bson::Null}, ""),
+        (doc! {"deep": {"x": 3}}, ""),
+        (doc! {"deep.l.0": 5}, ""),
+        (doc! {"deep.x": {"$ne": 3}}, ""),
+        (doc! {"other": 3}, ""),
+    ];
+    for (filter, index) in rows {
+        assert_eq!(index_of(&host, filter.clone()).await, index, "{filter}");
+        let mut found = ids(&host.all(doc! {"find": "c", "filter": filter.clone()}).await);
+        let mut scanned =
+            ids(&host.all(doc! {"find": "c", "filter": filter.clone(), "hint": {"$natural": 1}}).await);
+        for list in [&mut found, &mut scanned] {
+            list.sort_by_key(|id| id.as_i32().unwrap());
+        }
+        assert_eq!(found, scanned, "{filter}");
+    }
+    let valid = host.run(doc! {"validate": "c", "full": true}).await;
+    assert!(valid.get_bool("valid").unwrap(), "{valid}");
+    let bad = bson!([{"key": {"a": 1}, "name": "p", "partialFilterExpression": {"b": {"$ne": 1}}}]);
+    assert_eq!(host.code(doc! {"createIndexes": "c", "indexes": bad}).await, 67);
+    let listed = host.all(doc! {"listIndexes": "c"}).await;
+    assert_eq!(listed[1].get_document("partialFilterExpression").unwrap(), &doc! {"on": true});
+    assert_eq!(listed[2].get_document("wildcardProjection").unwrap(), &doc! {"deep": 1, "s": 1});
+}
+
+#[tokio::test]
+async fn what_has_expired_is_removed() {
+    let host = Host::new();
+    let now = runtime::clock::now_millis();
+    let ago = |seconds: i64| bson::DateTime::from_millis(now - seconds * 1000);
+    host.fill([
+        doc! {"_id": 1, "t": ago(100)},
+        doc! {"_id": 2, "t": ago(10)},
+        doc! {"_id": 3, "t": [ago(1), ago(100)]},
+        doc! {"_id": 4, "t": "long ago"},
+        doc! {"_id": 5},
+        doc! {"_id": 6, "p": ago(100), "on": true},
+        doc! {"_id": 7, "p": ago(100)},
+    ])
+    .await;
+    let indexes = bson!([
+        {"key": {"t": 1}, "name": "t", "expireAfterSeconds": 60},
+        {"key": {"p": 1}, "name": "p", "expireAfterSeconds": 60, "partialFilterExpression": {"on": true}},
+        {"key": {"u": 1}, "name": "u"},
+    ]);
+    host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
+    let pass = async || {
+        use engine::HasEngine;
+        host.engine().ttl().pass(&*host).await;
+        Bson::Array(ids(&host.all(doc! {"find": "c"}).await))
+    };
+    assert_eq!(pass().await, bson!([2, 4, 5, 7]));
+    let changed = host.run(doc! {"collMod": "c", "index": {"name": "t", "expireAfterSeconds": 5}}).await;
+    assert_eq!(changed, doc! {"expireAfterSeconds_old": 60_i64, "expireAfterSeconds_new": 5_i64});
+    assert_eq!(pass().await, bson!([4, 5, 7]));
+    let made =
+        host.run(doc! {"collMod": "c", "index": {"keyPattern": {"u": 1}, "expireAfterSeconds": 1}}).await;
+    assert_eq!(made, doc! {"expireAfterSeconds_new": 1_i64});
+    let listed = host.all(doc! {"listIndexes": "c"}).await;
+    assert_eq!(listed[3], doc! {"v": 2, "key": {"u": 1}, "name": "u", "expireAfterSeconds": 1});
+    assert_eq!(
+        host.code(doc! {"collMod": "c", "index": {"name": "_id_", "expireAfterSeconds": 1}}).await,
+        72
+    );
+    let hidden = host.run(doc! {"collMod": "c", "index": {"name": "u", "hidden": true}}).await;
+    assert_eq!(hidden, doc! {"hidden_old": false, "hidden_new": true});
+}
