@@ -79,7 +79,9 @@ impl Member {
 
     pub(super) fn silence(&mut self, now: Time) {
         self.hears_primary = false;
-        if self.ballot.is_none() {
+        // Votes that went to two candidates do not come back: better another term than the wait for who may be dead.
+        let is_split = |ballot: &Ballot| !ballot.dry_run && !ballot.refused.is_empty();
+        if self.ballot.as_ref().is_none_or(is_split) {
             self.stand(Reason::PrimaryLost, true, None, now);
         }
         if !matches!(self.role, Role::Primary(_)) {
@@ -211,7 +213,12 @@ impl Member {
 
     fn check_lost(&mut self, why: Option<Denial>, now: Time) {
         let (Some(config), Some(ballot)) = (&self.config, &self.ballot) else { return };
-        let refused = config.voters().filter(|voter| ballot.refused.contains(&voter.id)).count();
+        // Who cannot be reached will not decide it either.
+        let is_out = |id: MemberId| {
+            ballot.refused.contains(&id)
+                || !ballot.granted.contains(&id) && self.peer(id).is_some_and(|peer| !peer.is_connected)
+        };
+        let refused = config.voters().filter(|voter| is_out(voter.id)).count();
         if config.voters().count() - refused < config.majority() {
             self.ballot_lost(why, now);
         }

@@ -36,11 +36,14 @@ impl Member {
         if !is_pulling {
             return;
         }
-        if self.forced_source.is_none()
-            && let Some(source) = self.source
-            && self.is_bad_source(source.id, now)
-        {
-            self.drop_source();
+        if let Some(Source { id, .. }) = self.source {
+            let is_forced = self.forced_source == Some(id);
+            if is_forced && self.leads_here(id) {
+                self.forced_source = None;
+            }
+            if !is_forced && self.is_bad_source(id, now) || is_forced && self.forced_source.is_none() {
+                self.drop_source();
+            }
         }
         if self.source.is_none() {
             let wanted = self.forced_source.filter(|id| self.peer(*id).is_some());

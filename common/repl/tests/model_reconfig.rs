@@ -1,0 +1,96 @@
+//! Exhausts reconfiguration with an arbiter within small bounds: a data-bearing member loses and gains its vote while primaries
+//! change, and nothing that a write majority had is lost.
+
+mod support;
+
+use repl::core::bug::Bug;
+use support::Kind::{Arbiter, Passive, Voter};
+use support::model::{Bounds, explore};
+
+fn bounds(
+    first: &[(i32, support::Kind)],
+    then: &[&[(i32, support::Kind)]],
+    candidates: &[&[usize]],
+) -> Bounds {
+    Bounds {
+        config: support::shared(1, first),
+        reconfigs: then.iter().map(|members| support::shared(2, members)).collect(),
+        candidates: candidates.iter().map(|who| who.to_vec()).collect(),
+        writes_max: 0,
+        crashes_max: 0,
+        late_reports: false,
+        slow_disks: false,
+        tells_commit_point: false,
+        bug: None,
+    }
+}
+
+const FULL: &[(i32, support::Kind)] = &[(0, Voter), (1, Voter), (2, Arbiter)];
+const WITHOUT: &[(i32, support::Kind)] = &[(0, Voter), (1, Passive), (2, Arbiter)];
+const ALONE: &[(i32, support::Kind)] = &[(0, Voter), (1, Passive), (2, Passive)];
+const THREE: &[(i32, support::Kind)] = &[(0, Voter), (1, Voter), (2, Voter)];
+const TWO: &[(i32, support::Kind)] = &[(0, Voter), (1, Voter), (2, Passive)];
+
+/// Primary, secondary, arbiter: the secondary loses its vote and may get it back.
+fn takes_vote() -> Bounds {
+    Bounds { writes_max: 1, ..bounds(FULL, &[WITHOUT, FULL], &[&[0, 1]]) }
+}
+
+/// Primary and arbiter: the secondary gets a vote.
+fn gives_vote() -> Bounds {
+    Bounds { writes_max: 1, ..bounds(WITHOUT, &[FULL, WITHOUT], &[&[0, 1]]) }
+}
+
+/// One voter becomes three.
+fn grows() -> Bounds {
+    Bounds { writes_max: 1, ..bounds(ALONE, &[TWO, THREE], &[&[0, 1]]) }
+}
+
+/// Three voters become one.
+fn shrinks() -> Bounds {
+    bounds(THREE, &[TWO, ALONE], &[&[1, 2]])
+}
+
+/// The same in one step, which is refused.
+fn at_once() -> Bounds {
+    Bounds { writes_max: 1, ..bounds(THREE, &[ALONE], &[&[1, 2]]) }
+}
+
+fn check(bounds: Bounds) {
+    assert_eq!(explore(bounds).violations, []);
+}
+
+fn check_caught(bug: Bug, bounds: Bounds) {
+    let found = explore(Bounds { bug: Some(bug), ..bounds });
+    assert!(!found.violations.is_empty(), "{bug:?} was not caught");
+}
+
+#[test]
+fn a_vote_is_taken_safely() {
+    check(takes_vote());
+}
+
+#[test]
+fn a_vote_is_given_safely() {
+    check(gives_vote());
+}
+
+#[test]
+fn a_set_grows_safely() {
+    check(grows());
+}
+
+#[test]
+fn a_set_shrinks_safely() {
+    check(shrinks());
+}
+
+#[test]
+fn seeded_faults_are_caught() {
+    check_caught(Bug::CountArbiters, takes_vote());
+    check_caught(Bug::CommitInPendingConfig, takes_vote());
+    check_caught(Bug::IgnoreConfigOrder, takes_vote());
+    check_caught(Bug::ReconfigWithoutData, gives_vote());
+    check_caught(Bug::ReconfigTooEarly, shrinks());
+    check_caught(Bug::ReconfigManyVoters, at_once());
+}
