@@ -806,11 +806,12 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     sim.finish()
 }
 
-/// Runs the seeds (or the one in `SHOAL_SEED`), each printed before it runs, with 3 to 7 members.
+/// Runs the seeds (the one in `SHOAL_SEED`, or as many as `SHOAL_SEEDS` says), each printed before it runs, with 3 to 7 members.
 pub fn each_seed(count: u64, options: &Options, check: impl Fn(u64, &Outcome)) {
-    let seeds = match std::env::var("SHOAL_SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let seeds = match number("SHOAL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 1..count + 1,
+        None => 1..number("SHOAL_SEEDS").unwrap_or(count) + 1,
     };
     for seed in seeds {
         println!("SHOAL_SEED={seed}");
