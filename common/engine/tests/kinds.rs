@@ -74,15 +74,15 @@ async fn a_tail_waits_for_more() {
     let start = Instant::now();
     assert_eq!(batch(&host.run(more.clone()).await), (vec![], id));
     assert!(start.elapsed() >= Duration::from_millis(290));
-    let waiting = {
-        let (host, more) = (host.clone(), doc! {"getMore": id, "collection": "c", "maxTimeMS": 30_000});
-        tokio::spawn(async move { host.run(more).await })
-    };
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let more_of_it = doc! {"getMore": id, "collection": "c", "maxTimeMS": 30_000};
     let start = Instant::now();
-    host.run(doc! {"insert": "other", "documents": [{"_id": 1}]}).await;
-    host.fill([doc! {"_id": 3}]).await;
-    assert_eq!(batch(&waiting.await.unwrap()), (vec![Bson::Int32(3)], id));
+    let write = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        host.run(doc! {"insert": "other", "documents": [{"_id": 1}]}).await;
+        host.fill([doc! {"_id": 3}]).await;
+    };
+    let (reply, ()) = futures::join!(host.run(more_of_it), write);
+    assert_eq!(batch(&reply), (vec![Bson::Int32(3)], id));
     assert!(start.elapsed() < Duration::from_secs(5));
     // What it has seen last is gone, and with it its place.
     host.fill((10..30).map(|id| doc! {"_id": id})).await;
@@ -145,20 +145,16 @@ async fn the_log_is_read_as_a_collection() {
     assert_eq!(listed, [doc! {"name": "oplog.rs", "type": "collection"}]);
     // A tail from the last entry wakes with the next.
     let tail = log(
-        doc! {"tailable": true, "awaitData": true, "filter": {"ts": {"$gte": all[3].get("ts").unwrap().clone()}}},
+        doc! {"tailable": true, "awaitData": true, "filter": {"ts": {"$gt": all[3].get("ts").unwrap().clone()}}},
     );
     let reply = host.run(tail).await;
     let id = reply.get_document("cursor").unwrap().get_i64("id").unwrap();
-    let waiting = {
-        let host = host.clone();
-        tokio::spawn(async move {
-            host.run(doc! {"getMore": id, "collection": "oplog.rs", "$db": "local", "maxTimeMS": 30_000})
-                .await
-        })
+    let more = doc! {"getMore": id, "collection": "oplog.rs", "$db": "local", "maxTimeMS": 30_000};
+    let write = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        host.fill([doc! {"_id": 7}]).await;
     };
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    host.fill([doc! {"_id": 7}]).await;
-    let reply = waiting.await.unwrap();
+    let (reply, ()) = futures::join!(host.run(more), write);
     let next = reply.get_document("cursor").unwrap().get_array("nextBatch").unwrap();
     assert_eq!(next[0].as_document().unwrap().get_document("o").unwrap(), &doc! {"_id": 7});
     for write in [

@@ -90,3 +90,57 @@ fn statistics_are_sums_over_shards() {
     assert_eq!(counts.sum::<f64>(), 2_000.0);
     assert!(per_shard.iter().all(|one| one.get_str("shard").is_ok_and(|shard| shard.starts_with("shard"))));
 }
+
+#[test]
+fn a_capped_collection_is_tailed_through_the_router() {
+    let cluster = Cluster::shared();
+    let mut peer = cluster.connect();
+    let db = "tailed";
+    peer.run(db, doc! { "create": "log", "capped": true, "size": 100_000, "max": 3 });
+    peer.run(
+        db,
+        doc! { "insert": "log", "documents": (0..5).map(|id| doc! { "_id": id }).collect::<Vec<_>>() },
+    );
+    let reply = peer.run(db, doc! { "find": "log", "tailable": true, "awaitData": true });
+    let cursor = reply.get_document("cursor").unwrap();
+    assert_eq!(cursor.get_array("firstBatch").unwrap().len(), 3);
+    let id = cursor.get_i64("id").unwrap();
+    assert_ne!(id, 0);
+    let more = doc! { "getMore": id, "collection": "log", "maxTimeMS": 200 };
+    let start = std::time::Instant::now();
+    let reply = peer.run(db, more.clone());
+    assert_eq!(reply.get_document("cursor").unwrap().get_array("nextBatch").unwrap().len(), 0);
+    assert_eq!(reply.get_document("cursor").unwrap().get_i64("id").unwrap(), id);
+    assert!(start.elapsed() >= std::time::Duration::from_millis(180));
+    cluster.connect().run(db, doc! { "insert": "log", "documents": [{ "_id": 9 }] });
+    let reply = peer.run(db, more);
+    assert_eq!(reply.get_document("cursor").unwrap().get_array("nextBatch").unwrap().len(), 1);
+    let stats = peer.run(db, doc! { "collStats": "log" });
+    assert_eq!((stats.get_bool("capped").unwrap(), stats.get_i32("max").unwrap()), (true, 3));
+    let error = peer.fail("admin", doc! { "shardCollection": format!("{db}.log"), "key": { "_id": 1 } });
+    assert_eq!(error.code, 72);
+}
+
+#[test]
+fn kinds_of_indexes_on_all_shards() {
+    let cluster = Cluster::shared();
+    let mut peer = cluster.connect();
+    let db = "kinds";
+    peer.run("admin", doc! { "shardCollection": format!("{db}.c"), "key": { "_id": "hashed" } });
+    let docs: Vec<_> = (0..50).map(|id| doc! { "_id": id, "a": id % 5, "on": id % 2 == 0 }).collect();
+    peer.run(db, doc! { "insert": "c", "documents": docs });
+    let indexes = [
+        doc! { "key": { "a": 1 }, "name": "partial", "partialFilterExpression": { "on": true } },
+        doc! { "key": { "$**": 1 }, "name": "wild" },
+        doc! { "key": { "t": 1 }, "name": "t", "expireAfterSeconds": 3600 },
+    ];
+    peer.run(db, doc! { "createIndexes": "c", "indexes": indexes.to_vec() });
+    assert_eq!(peer.all(db, doc! { "listIndexes": "c" }).len(), 5);
+    assert_eq!(peer.all(db, doc! { "find": "c", "filter": { "a": 2, "on": true } }).len(), 5);
+    peer.run(db, doc! { "collMod": "c", "index": { "name": "t", "expireAfterSeconds": 60 } });
+    let listed = peer.all(db, doc! { "listIndexes": "c" });
+    assert!(
+        listed.iter().any(|index| index.get_i32("expireAfterSeconds").is_ok_and(|seconds| seconds == 60))
+    );
+    assert!(peer.run(db, doc! { "validate": "c", "full": true }).get_bool("valid").unwrap());
+}

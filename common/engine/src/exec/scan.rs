@@ -87,9 +87,10 @@ impl Scan {
         Scan { tail: true, ..self }
     }
 
-    /// Whether there may be more at another time. A tail that met no record at all has no place to stay at.
+    /// Whether there may be more at another time. A tail that met no record at all has no place to stay at, unless its range
+    /// says from where it is to go on.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.tail && self.done.is_some()
+        self.tail && (self.done.is_some() || self.plan.bounds.is_some())
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {

@@ -309,7 +309,7 @@ fn a_unique_build_judges_at_its_end() {
     insert(&store, "d.c", &(0..1000).map(|id| doc! {"_id": id, "u": id}).collect::<Vec<_>>()).unwrap();
     insert(&store, "d.c", &[doc! {"_id": 2000, "u": 7}]).unwrap();
     let spec = raw(&doc! {"key": {"u": 1}, "name": "u", "unique": true});
-    let refused = store.create_indexes(&ns("d.c"), &[spec.clone()]);
+    let refused = store.create_indexes(&ns("d.c"), std::slice::from_ref(&spec));
     assert!(matches!(refused, Err(Error::DuplicateKey(_))), "{refused:?}");
     let catalog = store.catalog();
     assert!(catalog.get(&ns("d.c")).unwrap().index("u").is_none());

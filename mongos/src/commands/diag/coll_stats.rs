@@ -47,6 +47,12 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
             "nindexes": fitting(parts.iter().map(|part| number(part, "nindexes")).max().unwrap_or(0)),
             "scaleFactor": fitting(stats.scale),
         };
+        // A capped collection is on one shard only.
+        for name in ["max", "maxSize"] {
+            if let Some(bound) = parts.iter().find_map(|part| part.get(name)) {
+                whole.insert(name, bound.clone());
+            }
+        }
         if count > 0 {
             // Sizes are scaled, the average is in bytes.
             whole.insert("avgObjSize", fitting(size.saturating_mul(stats.scale) / count));
