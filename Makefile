@@ -12,7 +12,7 @@ DIR     ?= shoal-data
 PORT    ?= 27017
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router bench-storage campaign-storage
 # Each step builds in the same directory.
 .NOTPARALLEL:
 
@@ -60,3 +60,16 @@ pymongo-suite: ## PyMongo's own tests against a router: passed, failed, skipped
 bench-router: ## what the router costs: latency, CPU, start, import, memory; see BENCHMARKS.md
 	$(CARGO) build --release --bins
 	target/release/bench router
+
+# SUSTAINED=600 for the run of ten minutes, whose targets count.
+SUSTAINED ?= 10
+bench-storage: ## storage beside plain sled and a bare sync loop, sled and fjall as base; see BENCHMARKS.md
+	$(CARGO) build --release -p storage --example bench
+	target/release/examples/bench --sustained $(SUSTAINED)
+
+# KILLS processes ended at named places and random moments, and the models with many more cases.
+KILLS ?= 20000
+CASES ?= 20000
+campaign-storage: ## crashes and models of storage, by the thousand
+	SHOAL_STORAGE_KILLS=$(KILLS) $(CARGO) test --profile $(PROFILE) -p storage --test crash -- --nocapture
+	PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) -p storage --lib interleaving

@@ -7,13 +7,13 @@ use crate::checkpoint::{SYNCED, time};
 use crate::collection::Collection;
 use crate::control::sync_dir;
 use crate::keyspace::{self, Ident};
-use crate::oplog::Record;
+use crate::oplog::{Place, Record};
 use crate::scan::{Direction, Merge};
 use crate::snapshot::Snapshot;
 use crate::store::{Shared, Store};
 use bson::raw::{CStr, cstr};
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -66,19 +66,9 @@ impl Store {
         // What is undone may have used idents; they stay used.
         shared.control.put(NEXT_IDENT, i64::from(*free))?;
         shared.pins.roll_back(to.ts);
-        shared.log.cut_back(&place, to)?;
-        shared.versions.remove_newer(to.ts);
-        shared.spill.roll_back(to.ts)?;
-        shared.counts.roll_back(to.ts);
-        shared.numbers.clear();
         let snapshot = Snapshot::new(shared.clone(), pin);
-        let catalog = catalog_at(&snapshot)?;
-        let known: HashSet<Ident> = catalog
-            .all()
-            .flat_map(|collection| collection.indexes.iter().map(|index| index.id.0).chain([collection.id.0]))
-            .collect();
-        shared.counts.retain(|ident| known.contains(&ident));
-        shared.catalog.store(Arc::new(catalog));
+        // Half of it is worth nothing: what is in memory then does not belong together.
+        shared.undo(&place, to, &snapshot).inspect_err(|error| shared.log.poison(error))?;
         drop(section);
         tracing::warn!(to = %to, entries = done.entries, "rolled back");
         *shared.catalog_changes.lock() += 1;
@@ -88,6 +78,25 @@ impl Store {
 }
 
 impl Shared {
+    /// In the commit section, when nobody can read anything later than `to`.
+    fn undo(&self, place: &Place, to: OpTime, snapshot: &Snapshot) -> Result<(), Error> {
+        self.log.cut_back(place, to)?;
+        self.versions.remove_newer(to.ts);
+        self.spill.roll_back(to.ts)?;
+        self.counts.roll_back(to.ts);
+        self.numbers.clear();
+        // What was made later is gone for good. What is dropped now may be there again after another rollback.
+        let free = match snapshot.value(keyspace::NEXT_IDENT_KEY)? {
+            Some(bytes) => Ident::from_le_bytes(
+                bytes.as_ref().try_into().map_err(|_| Error::Damaged("next ident".to_owned()))?,
+            ),
+            None => Ident::MIN,
+        };
+        self.counts.retain(|ident| ident < free);
+        self.catalog.store(Arc::new(catalog_at(snapshot)?));
+        Ok(())
+    }
+
     /// Fails if the log was cut back since `epoch`: what was prepared before is worth nothing.
     pub(crate) fn check_epoch(&self, epoch: u64) -> Result<(), Error> {
         if self.log.epoch() == epoch {

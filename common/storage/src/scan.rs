@@ -8,7 +8,6 @@ use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
 use crate::oplog::collection::LogScan;
 use crate::snapshot::{Snapshot, document, split_base};
-use crate::spill::SpillScan;
 use crate::versions::Visible;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -36,7 +35,7 @@ pub(crate) struct Merge {
     stretch: usize,
     captured: std::vec::IntoIter<Visible>,
     base: Option<BaseIter>,
-    spilled: Option<SpillScan>,
+    spilled: std::vec::IntoIter<Visible>,
     next_spilled: Option<Visible>,
     next_captured: Option<Visible>,
     next_version: Option<Visible>,
@@ -55,7 +54,7 @@ impl Merge {
             stretch: STRETCH_MIN,
             captured: Vec::new().into_iter(),
             base: None,
-            spilled: None,
+            spilled: Vec::new().into_iter(),
             next_spilled: None,
             next_captured: None,
             next_version: None,
@@ -65,8 +64,8 @@ impl Merge {
     }
 
     /// Captures the next stretch of versions, then opens the base over exactly that stretch.
-    fn capture(&mut self) -> bool {
-        let Some((start, end)) = self.rest.take() else { return false };
+    fn capture(&mut self) -> Result<bool, Error> {
+        let Some((start, end)) = self.rest.take() else { return Ok(false) };
         let mut out = Vec::with_capacity(self.stretch.min(STRETCH_MIN));
         let versions = &self.snapshot.shared.versions;
         let at = self.snapshot.timestamp();
@@ -87,23 +86,49 @@ impl Merge {
         }
         let last =
             (out.len() >= self.stretch).then(|| out.last().map(|visible| visible.key.clone())).flatten();
-        let bounds: Bounds = match (self.direction, last) {
+        let mut bounds: Bounds = match (self.direction, last) {
             (_, None) => (start, end),
-            (Direction::Forward, Some(last)) => {
+            (direction, Some(last)) => self.shorten((start, end), direction, last),
+        };
+        // From memory to the spill space to the base: in the order in which a version may move. Taken whole before the base is
+        // read, for an iterator shows what moves meanwhile or does not.
+        let mut spilled = Vec::new();
+        if let Some(scan) = self.snapshot.shared.spill.range(&bounds, at, self.direction) {
+            for visible in scan.take(self.stretch) {
+                spilled.push(visible?);
+            }
+            if let Some(last) = spilled.last().filter(|_| spilled.len() >= self.stretch) {
+                let last = last.key.clone();
+                out.retain(|visible| match self.direction {
+                    Direction::Forward => visible.key <= last,
+                    Direction::Backward => visible.key >= last,
+                });
+                let whole = self.rest.take().map_or(bounds.clone(), |rest| match self.direction {
+                    Direction::Forward => (bounds.0.clone(), rest.1),
+                    Direction::Backward => (rest.0, bounds.1.clone()),
+                });
+                bounds = self.shorten(whole, self.direction, last);
+            }
+        }
+        self.spilled = spilled.into_iter();
+        self.stretch = (self.stretch * 2).min(STRETCH_MAX);
+        self.captured = out.into_iter();
+        self.base = Some(self.snapshot.shared.base.range(bounds, self.direction));
+        Ok(true)
+    }
+
+    /// Ends a stretch with `last`; what comes after it is for the next one.
+    fn shorten(&mut self, (start, end): Bounds, direction: Direction, last: Bytes) -> Bounds {
+        match direction {
+            Direction::Forward => {
                 self.rest = Some((Bound::Excluded(last.clone()), end));
                 (start, Bound::Included(last))
             }
-            (Direction::Backward, Some(last)) => {
+            Direction::Backward => {
                 self.rest = Some((start, Bound::Excluded(last.clone())));
                 (Bound::Included(last), end)
             }
-        };
-        self.stretch = (self.stretch * 2).min(STRETCH_MAX);
-        self.captured = out.into_iter();
-        // From memory to the spill space to the base: in the order in which a version may move.
-        self.spilled = self.snapshot.shared.spill.range(&bounds, at, self.direction);
-        self.base = Some(self.snapshot.shared.base.range(bounds, self.direction));
-        true
+        }
     }
 
     fn fill_base(&mut self) -> Result<(), Error> {
@@ -119,20 +144,15 @@ impl Merge {
     }
 
     /// The next key of memory and spill space, in its newer version of both.
-    fn fill_version(&mut self) -> Result<(), Error> {
+    fn fill_version(&mut self) {
         if self.next_version.is_some() {
-            return Ok(());
+            return;
         }
         if self.next_captured.is_none() {
             self.next_captured = self.captured.next();
         }
-        if self.next_spilled.is_none()
-            && let Some(spilled) = &mut self.spilled
-        {
-            self.next_spilled = spilled.next().transpose()?;
-            if self.next_spilled.is_none() {
-                self.spilled = None;
-            }
+        if self.next_spilled.is_none() {
+            self.next_spilled = self.spilled.next();
         }
         let order = match (&self.next_captured, &self.next_spilled) {
             (_, None) => Ordering::Less,
@@ -153,16 +173,15 @@ impl Merge {
                 }
             }
         };
-        Ok(())
     }
 
     fn advance(&mut self) -> Result<Option<(Bytes, Bytes)>, Error> {
         loop {
             self.fill_base()?;
-            self.fill_version()?;
+            self.fill_version();
             let order = match (&self.next_version, &self.next_base) {
                 (None, None) => {
-                    if self.capture() {
+                    if self.capture()? {
                         continue;
                     }
                     return Ok(None);

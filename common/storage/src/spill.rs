@@ -189,7 +189,8 @@ impl Spill {
         self.keys.fetch_add(writes.len() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.total_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        for visible in round {
+        // Oldest first, for the same reason as in `settle_key`.
+        for visible in round.iter().rev() {
             versions.remove_one(&visible.key, visible.time);
         }
         Ok(())
@@ -204,7 +205,7 @@ impl Spill {
         let bounds = (Bound::Included(edge(start, END)), Bound::Excluded(edge(end, END)));
         let mut round = Vec::new();
         let mut bytes = 0;
-        let mut moved: Option<Bytes> = None;
+        let mut moving: Option<Moving> = None;
         for pair in self.base.range(bounds, Direction::Forward) {
             let (spilled, value) = pair?;
             let (key, time) = parse_key(&spilled)?;
@@ -212,22 +213,37 @@ impl Spill {
                 continue;
             }
             bytes += spilled.len() + value.len();
-            if moved.as_ref() != Some(&key) {
-                // The first one no newer than `at` is the newest.
-                let (time, value) = parse_value(&spilled, &value)?;
-                let value = value.map(|value| join_base(&key, time, &value));
-                round.push(Write { key: key.clone(), value });
-                moved = Some(key);
-            }
-            self.count_removed(&spilled, &value);
-            round.push(Write { key: spilled, value: None });
-            if bytes >= ROUND_BYTES {
-                self.base.write(&round)?;
-                round.clear();
-                bytes = 0;
+            match &mut moving {
+                Some(moving) if moving.key == key => moving.spilled.push((spilled, value.len())),
+                _ => {
+                    if let Some(done) = moving.take() {
+                        self.settle_key(done, &mut round);
+                        if bytes >= ROUND_BYTES {
+                            self.base.write(&round)?;
+                            round.clear();
+                            bytes = 0;
+                        }
+                    }
+                    // The first one no newer than `at` is the newest.
+                    let (time, newest) = parse_value(&spilled, &value)?;
+                    let newest = newest.map(|value| join_base(&key, time, &value));
+                    moving = Some(Moving { key, newest, spilled: vec![(spilled, value.len())] });
+                }
             }
         }
+        if let Some(done) = moving {
+            self.settle_key(done, &mut round);
+        }
         self.base.write(&round)
+    }
+
+    /// The base first, then out of here the oldest first: a reader finds the newest one here, or none and goes to the base.
+    fn settle_key(&self, Moving { key, newest, spilled }: Moving, round: &mut Vec<Write>) {
+        round.push(Write { key, value: newest });
+        for (spilled, value_len) in spilled.into_iter().rev() {
+            self.count_removed(spilled.len() + value_len);
+            round.push(Write { key: spilled, value: None });
+        }
     }
 
     /// After a checkpoint at `at`: what is left is newer.
@@ -258,8 +274,8 @@ impl Spill {
         Ok(())
     }
 
-    fn count_removed(&self, key: &Bytes, value: &Bytes) {
-        let bytes = (key.len() + value.len()) as u64;
+    fn count_removed(&self, bytes: usize) {
+        let bytes = bytes as u64;
         // Leftovers of a run before were never counted.
         let less = |have: u64, less: u64| Some(have.saturating_sub(less));
         self.keys.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |have| less(have, 1)).ok();
@@ -273,7 +289,7 @@ impl Spill {
         for pair in self.base.range(bounds, Direction::Forward) {
             let (key, value) = pair?;
             if doomed(parse_key(&key)?.1) {
-                self.count_removed(&key, &value);
+                self.count_removed(key.len() + value.len());
                 round.push(Write { key, value: None });
             }
             if round.len() >= ROUND_KEYS {
@@ -283,6 +299,13 @@ impl Spill {
         }
         self.base.write(&round)
     }
+}
+
+/// A key on its way into the base, with its spilled versions, newest first.
+struct Moving {
+    key: Bytes,
+    newest: Option<Bytes>,
+    spilled: Vec<(Bytes, usize)>,
 }
 
 impl Shared {

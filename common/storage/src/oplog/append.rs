@@ -341,7 +341,7 @@ impl Log {
     }
 
     /// From here on nothing is accepted and nobody is told that anything is durable.
-    pub(super) fn poison(&self, error: &Error) {
+    pub(crate) fn poison(&self, error: &Error) {
         let reason = Arc::new(Failure::of(error));
         let mut buffer = self.buffer.lock();
         if buffer.failed.is_none() {

@@ -16,3 +16,4 @@ pub(crate) use append::{Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};
 pub use read::{OplogCursor, OplogEntry, OplogReader};
 pub(crate) use record::Record;
+pub(crate) use rewind::Place;

@@ -52,12 +52,8 @@ impl Log {
     }
 
     /// Cuts everything after a place, durably. In the commit section, and after [`Log::write_out`].
-    /// A failure leaves the log poisoned: start-up sorts out what is left.
+    /// After a failure the caller poisons the log: start-up sorts out what is left.
     pub(crate) fn cut_back(&self, place: &Place, to: OpTime) -> Result<(), Error> {
-        self.cut_files(place, to).inspect_err(|error| self.poison(error))
-    }
-
-    fn cut_files(&self, place: &Place, to: OpTime) -> Result<(), Error> {
         let mut writer = self.writer.lock();
         self.write_locked(&mut writer)?;
         let mut newer = self.segments();

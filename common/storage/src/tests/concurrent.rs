@@ -241,3 +241,55 @@ fn memory_stays_bounded_while_nothing_is_stable() {
         assert_state(&store, &want);
     }
 }
+
+#[test]
+fn readers_see_all_while_versions_move_through_the_spill_space() {
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    for engine in [EngineKind::Sled, EngineKind::Fjall] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = options(dir.path(), engine);
+        let majority = Arc::new(AtomicU64::new(0));
+        let point = majority.clone();
+        options.majority_point = Some(Arc::new(move || types::Timestamp(point.load(Ordering::SeqCst))));
+        let store = Store::open(options).unwrap();
+        store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+        let all = 600;
+        for id in 0..all {
+            put(&store, "d.c", id, Some(&doc! {"_id": id, "n": 0})).unwrap();
+        }
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut round = 0;
+                while !stop.load(Ordering::SeqCst) {
+                    round += 1;
+                    for id in (0..all).filter(|id| (id + round) % 7 == 0) {
+                        put(&store, "d.c", id, Some(&doc! {"_id": id, "n": round})).unwrap();
+                    }
+                    store.sync().unwrap();
+                    store.shared.spill_to(0).unwrap();
+                    if round % 2 == 0 {
+                        majority.store(store.last_op_time().ts.0, Ordering::SeqCst);
+                        store.force_checkpoint().unwrap();
+                    }
+                }
+            });
+            let catalog = store.catalog();
+            let collection = catalog.get(&ns("d.c")).unwrap();
+            let start = std::time::Instant::now();
+            while start.elapsed() < std::time::Duration::from_millis(1500) {
+                let snapshot = store.snapshot();
+                let forward = read(&snapshot, &store, "d.c", Direction::Forward);
+                assert_eq!(forward.len(), all as usize);
+                let mut backward = read(&snapshot, &store, "d.c", Direction::Backward);
+                backward.reverse();
+                assert_eq!(forward, backward);
+                for (id, doc) in forward.iter().step_by(13) {
+                    let found = snapshot.get(collection, &key(*id)).unwrap().unwrap();
+                    assert_eq!(bson::Document::try_from(&*found).unwrap(), *doc);
+                }
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+    }
+}
