@@ -6,7 +6,7 @@ use support::sim::{Options, each_seed, run};
 
 #[test]
 fn a_term_has_one_primary() {
-    each_seed(100, &Options::default(), |seed, outcome| {
+    each_seed(60, &Options::default(), |seed, outcome| {
         assert_eq!(outcome.violation, None, "seed {seed}");
         assert!(outcome.elections > 0, "seed {seed}");
     });

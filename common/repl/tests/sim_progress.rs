@@ -10,7 +10,7 @@ const RECOVERY_MAX: u64 = 15 * SECOND;
 #[test]
 fn the_set_recovers() {
     let options = Options { calm: 25 * SECOND, ..Options::default() };
-    each_seed(60, &options, |seed, outcome| {
+    each_seed(30, &options, |seed, outcome| {
         assert_eq!(outcome.violation, None, "seed {seed}");
         let after = outcome.recovered_after;
         assert!(after.is_some_and(|after| after <= RECOVERY_MAX), "seed {seed}: recovered after {after:?}");

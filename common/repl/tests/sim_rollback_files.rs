@@ -7,7 +7,7 @@ use support::sim::{Options, each_seed};
 #[test]
 fn lost_writes_are_in_rollback_files() {
     let filed = std::cell::Cell::new(0);
-    each_seed(60, &Options { crashes: false, ..Options::default() }, |seed, outcome| {
+    each_seed(40, &Options { crashes: false, ..Options::default() }, |seed, outcome| {
         assert_eq!(outcome.violation, None, "seed {seed}");
         let survives = |entry| outcome.logs.iter().any(|log| log.binary_search(entry).is_ok());
         for entry in &outcome.written {
