@@ -399,7 +399,7 @@ fn edge(key: &[u8], side: [u8; 2]) -> Bytes {
 }
 
 /// The spilled key of a version; newer ones come first.
-fn place(key: &[u8], at: Timestamp) -> Bytes {
+pub(crate) fn place(key: &[u8], at: Timestamp) -> Bytes {
     let mut out = escaped(key, 10);
     out.extend_from_slice(&END);
     out.extend_from_slice(&(!at.0).to_be_bytes());

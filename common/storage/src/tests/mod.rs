@@ -3,6 +3,7 @@
 mod concurrent;
 mod ddl;
 mod disk;
+mod golden;
 mod harness;
 mod kinds;
 mod model;
