@@ -115,6 +115,7 @@ fn a_capped_collection_is_tailed_through_the_router() {
     cluster.connect().run(db, doc! { "insert": "log", "documents": [{ "_id": 9 }] });
     let reply = peer.run(db, more);
     assert_eq!(reply.get_document("cursor").unwrap().get_array("nextBatch").unwrap().len(), 1);
+    peer.run(db, doc! { "killCursors": "log", "cursors": [id] });
     let stats = peer.run(db, doc! { "collStats": "log" });
     assert_eq!((stats.get_bool("capped").unwrap(), stats.get_i32("max").unwrap()), (true, 3));
     let error = peer.fail("admin", doc! { "shardCollection": format!("{db}.log"), "key": { "_id": 1 } });
