@@ -302,8 +302,12 @@ impl Batch {
         new: Option<&RawDocument>,
     ) -> Result<Plan, Error> {
         let mut plan = Plan::default();
+        check_key(&self.snapshot.shared, keyspace::PREFIX_BYTES + record_key.len())?;
         for index in collection.secondary() {
             let change = index_change(index, record_key, old, new)?;
+            for (key, _) in &change.added {
+                check_key(&self.snapshot.shared, key.len())?;
+            }
             if index.unique {
                 for (key, prefix_len) in &change.added {
                     // While it is built nobody is refused: what is found twice is looked at again when the build is complete.
@@ -509,6 +513,18 @@ fn index_change(
         removed: removed.map(|key| full(key).0).collect(),
         added: added.map(|key| full(key)).collect(),
         multikey: new.multikey,
+    })
+}
+
+/// A key that the base cannot take must not be committed: it could never leave memory.
+pub(crate) fn check_key(shared: &Shared, length: usize) -> Result<(), Error> {
+    let most = shared.options.engine.key_bytes_max();
+    if length <= most {
+        return Ok(());
+    }
+    Err(Error::Unindexable {
+        code: Code::BadValue,
+        message: format!("key too large: {length} bytes, this storage engine takes {most}"),
     })
 }
 

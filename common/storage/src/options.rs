@@ -41,6 +41,16 @@ impl EngineKind {
     }
 }
 
+impl EngineKind {
+    /// The longest key of the store that the engine takes, also in the spill space, where zero bytes count twice.
+    pub(crate) fn key_bytes_max(self) -> usize {
+        match self {
+            EngineKind::Fjall => 32_000,
+            EngineKind::Sled | EngineKind::Memory => usize::MAX,
+        }
+    }
+}
+
 /// Options of [`crate::Store::open`].
 #[derive(Clone)]
 pub struct Options {

@@ -131,6 +131,7 @@ fn add(
             full.extend_from_slice(&key);
             let prefix_len = full.len();
             full.extend_from_slice(record_key);
+            crate::batch::check_key(shared, full.len())?;
             entries.push((Bytes::from(full), prefix_len));
         }
     }

@@ -155,3 +155,17 @@ fn collections_come_and_go() {
 fn put_anything(store: &Store) {
     put(store, "other.x", 1, Some(&doc! {"_id": 1})).unwrap();
 }
+
+#[test]
+fn keys_that_an_engine_cannot_take_are_refused() {
+    for (engine, taken) in [(EngineKind::Sled, true), (EngineKind::Fjall, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(options(dir.path(), engine)).unwrap();
+        store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+        store.create_indexes(&ns("d.c"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
+        let long = doc! {"_id": 1, "x": "k".repeat(70_000)};
+        assert_eq!(put(&store, "d.c", 1, Some(&long)).is_ok(), taken);
+        put(&store, "d.c", 2, Some(&doc! {"_id": 2, "x": "k".repeat(30_000)})).unwrap();
+        store.force_checkpoint().unwrap();
+    }
+}
