@@ -161,14 +161,14 @@ async fn reap(node: Arc<Node>) {
             () = stop.cancelled() => return,
         }
         for cursor in reaper.step(Instant::now()).cursors {
-            crate::commands::kill_remotes(&node, cursor).await;
+            crate::commands::kill_open(&node, cursor).await;
         }
     }
 }
 
 async fn close_cursors_of(node: &Arc<Node>, sessions: &[SessionId]) {
     for cursor in node.cursors.kill_sessions(sessions) {
-        crate::commands::kill_remotes(node, cursor).await;
+        crate::commands::kill_open(node, cursor).await;
     }
 }
 

@@ -7,7 +7,7 @@ mod ddl;
 mod diag;
 mod missing;
 
-pub use crud::kill_remotes;
+pub(crate) use crud::kill_open;
 
 use crate::node::Node;
 use command::{Access, Handler, Spec};

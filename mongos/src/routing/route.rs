@@ -38,6 +38,17 @@ pub struct Target {
     pub routing: Option<Routing>,
 }
 
+impl Target {
+    /// The same target, asked for the sort key with each document where the answers are to be merged in order.
+    #[must_use]
+    pub fn with_sort_key(mut self, wanted: bool) -> Target {
+        if let Some(routing) = &mut self.routing {
+            routing.with_sort_key = wanted;
+        }
+        self
+    }
+}
+
 impl Route {
     /// The routing table of a sharded collection.
     pub fn collection(&self) -> Option<&Arc<CollectionRouting>> {

@@ -58,16 +58,8 @@ async fn on_route(
                 .set("pipeline", bson::RawBson::Array(shard_pipeline))
                 .set("cursor", bson::rawdoc! {})
                 .finish()?;
-            let targets: Vec<Target> = targets
-                .iter()
-                .cloned()
-                .map(|mut target| {
-                    if let Some(routing) = &mut target.routing {
-                        routing.with_sort_key = is_sorted;
-                    }
-                    target
-                })
-                .collect();
+            let targets: Vec<Target> =
+                targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
             let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &aggregate.ns, answers).await?;
             let mut cursor =

@@ -3,7 +3,7 @@
 use super::open_cursor;
 use crate::commands::spec;
 use crate::node::Node;
-use crate::routing::Route;
+use crate::routing::{Route, Target};
 use crate::scatter::{MergedCursor, fan_out, routed, target_filter};
 use command::{Access, Context, CursorReply, Find, Reply, Request, Spec};
 use std::sync::Arc;
@@ -41,16 +41,8 @@ async fn on_route(
         targets => {
             let is_sorted = find.sort.is_some();
             let shard_request = find.for_each_shard(request)?;
-            let targets: Vec<_> = targets
-                .iter()
-                .cloned()
-                .map(|mut target| {
-                    if let Some(routing) = &mut target.routing {
-                        routing.with_sort_key = is_sorted;
-                    }
-                    target
-                })
-                .collect();
+            let targets: Vec<Target> =
+                targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
             let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &find.ns, answers).await?;
             let cursor = MergedCursor::new(find.ns.clone(), ctx.envelope.session, remotes)

@@ -34,7 +34,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
 
 /// Closes the shards' cursors of a router's cursor that nobody will read any more. A shard that cannot be asked closes them by itself
 /// when they have been idle long enough.
-pub(super) async fn kill_open(node: &Arc<Node>, cursor: MergedCursor) {
+pub(crate) async fn kill_open(node: &Arc<Node>, cursor: MergedCursor) {
     for (shard, id) in cursor.open_remotes() {
         let ns = cursor.ns();
         let mut body = bson::rawdoc! { "killCursors": ns.collection(), "cursors": [id], "$db": ns.db() };
@@ -46,11 +46,6 @@ pub(super) async fn kill_open(node: &Arc<Node>, cursor: MergedCursor) {
             tracing::debug!(shard = %target.shard, %fault, "cursor left to its idle time");
         }
     }
-}
-
-/// Closes the shards' cursors of a cursor that the router closed by itself.
-pub async fn kill_remotes(node: &Arc<Node>, cursor: MergedCursor) {
-    kill_open(node, cursor).await;
 }
 
 /// The context of what the router does on its own account.

@@ -15,4 +15,4 @@ pub(crate) mod open_cursor;
 pub(crate) mod single_write;
 pub(crate) mod update;
 
-pub use kill_cursors::kill_remotes;
+pub(crate) use kill_cursors::kill_open;

@@ -164,10 +164,8 @@ pub(super) async fn find_one(
     }
     let request = Request::from_body(body);
     routed!(node, ctx, ns, |route| {
-        let mut targets = target_filter(route, filter, parse)?.targets;
-        for routing in targets.iter_mut().filter_map(|target| target.routing.as_mut()) {
-            routing.with_sort_key = sort.is_some();
-        }
+        let targets = target_filter(route, filter, parse)?.targets.into_iter();
+        let targets: Vec<Target> = targets.map(|target| target.with_sort_key(sort.is_some())).collect();
         let mut best: Option<(Vec<u8>, Found)> = None;
         for (shard, answer) in fan_out(node, ctx, &targets, true, |_| Ok(request.clone())).await {
             let batch = CursorBatch::parse(&SharedDoc::from(answer?.doc))?;
