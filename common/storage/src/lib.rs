@@ -15,6 +15,7 @@ mod counts;
 mod ddl;
 mod error;
 mod fail;
+mod hash;
 mod import;
 mod index;
 mod keyspace;
