@@ -129,7 +129,7 @@ fn copy(dir: &Path, engine: EngineKind, documents: i32, pad: usize) -> Result<()
     let (source, target) = (open(&dir.join("primary"), engine, true)?, dir.join("copy"));
     source.force_checkpoint()?;
     let target = open(&target, engine, false)?;
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_micros());
     target.begin_import(source.last_op_time())?;
     let snapshot = source.snapshot();
     target.import_catalog(snapshot.timestamp(), &source.export_catalog(&snapshot)?)?;
@@ -155,14 +155,16 @@ fn copy(dir: &Path, engine: EngineKind, documents: i32, pad: usize) -> Result<()
         copiers.into_iter().try_for_each(|copier| copier.join().map_err(|_| "a copier panicked")?)
     })?;
     let copied = start.elapsed().as_secs_f64();
+    eprintln!("CPU of the copying alone: {:.1} us", (cpu_micros() - cpu) / f64::from(documents));
     target.finish_import(source.last_op_time())?;
     let bytes = target.catalog().all().map(|collection| target.stats(collection).bytes).sum::<u64>() as f64;
     println!(
-        "{:>5} {pad:>4} B: {documents} documents of {:.0} MiB copied in {copied:.1} s, {:.0} MiB/s; {:.0} MiB/s with the end",
+        "{:>5} {pad:>4} B: {documents} documents of {:.0} MiB copied in {copied:.1} s, {:.0} MiB/s; {:.0} MiB/s with the end; {:.1} us CPU each",
         engine.name(),
         bytes / MIB,
         bytes / MIB / copied,
         bytes / MIB / start.elapsed().as_secs_f64(),
+        (cpu_micros() - cpu) / f64::from(documents),
     );
     Ok(())
 }
