@@ -63,7 +63,7 @@ impl Bench {
         Ok(())
     }
 
-    pub(crate) fn load(&mut self) -> Result<()> {
+    pub(crate) fn load(&self) -> Result<()> {
         for start in (0..DOCUMENTS).step_by(BATCH as usize) {
             self.insert(start..start + BATCH)?;
         }
