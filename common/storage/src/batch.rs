@@ -407,8 +407,7 @@ impl Batch {
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
         let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());
         let mut draft = Draft::new(&local, &entry);
-        let mut superseded = Vec::new();
-        let at = shared.commit_with(|at| {
+        shared.commit_with(|at| {
             for collection in touched.values() {
                 let now = shared.catalog.load();
                 // Other indexes, or dropped: the batch was prepared for something that is no more.
@@ -422,15 +421,9 @@ impl Batch {
             }
             // Entries of an index change only with their record.
             for key in writes.keys().filter(|key| keyspace::is_record(key)) {
-                if let Some(newest) = shared.versions.newest(key) {
-                    if newest > snapshot.timestamp() {
-                        return Err(Error::WriteConflict);
-                    }
-                    superseded.push(key.clone());
+                if shared.versions.newest(key).is_some_and(|newest| newest > snapshot.timestamp()) {
+                    return Err(Error::WriteConflict);
                 }
-            }
-            if !superseded.is_empty() {
-                superseded.extend(writes.keys().filter(|key| keyspace::is_index_entry(key)).cloned());
             }
             for entry in &unique {
                 let own = writes.get(&entry.key).is_some_and(Option::is_some);
@@ -466,9 +459,7 @@ impl Batch {
                 draft = Draft::new(&local, &entry);
             }
             Ok(Outgoing { draft, puts, deltas, catalog: None })
-        })?;
-        shared.prune(&superseded);
-        Ok(at)
+        })
     }
 }
 

@@ -77,11 +77,6 @@ pub(crate) fn is_record(key: &[u8]) -> bool {
     key.first() == Some(&RECORD)
 }
 
-/// Whether a key is an index entry.
-pub(crate) fn is_index_entry(key: &[u8]) -> bool {
-    key.first() == Some(&INDEX)
-}
-
 /// Whether a key belongs to the catalogue.
 pub(crate) fn is_catalog(key: &[u8]) -> bool {
     key.first() == Some(&CATALOG)

@@ -263,7 +263,16 @@ impl Store {
         }
     }
 
-    /// As [`Store::durable`], blocking.
+    /// As [`Store::durable`], blocking: for a thread that has nothing else to do. It syncs by itself if nobody does.
+    ///
+    /// # Errors
+    /// As [`Store::durable`].
+    pub fn wait_durable(&self, op_time: OpTime) -> Result<(), Error> {
+        let epoch = self.shared.log.epoch();
+        self.shared.log.wait_durable(op_time.ts, epoch)
+    }
+
+    /// Syncs everything committed so far, on this thread.
     ///
     /// # Errors
     /// As [`Store::durable`].

@@ -168,6 +168,13 @@ impl Entry {
         }
     }
 
+    /// Removes what the newest version no newer than `limit` supersedes.
+    fn supersede(&mut self, gone: &mut Gone, limit: Timestamp) {
+        if let Some(keep) = self.older.first().and_then(|_| self.at(limit)).map(|(time, _)| *time) {
+            self.remove(gone, |time| time < keep);
+        }
+    }
+
     /// Removes what `doomed` says. Returns whether nothing is left, and adds up what went.
     fn remove(&mut self, gone: &mut Gone, doomed: impl Fn(Timestamp) -> bool) -> bool {
         self.older.retain(|(time, value)| {
@@ -288,6 +295,11 @@ impl Versions {
 
     /// Adds a version. Only the commit section, index builds and recovery do.
     pub(crate) fn put(&self, key: &[u8], at: Timestamp, value: Value) {
+        self.put_over(key, at, value, Timestamp::ZERO);
+    }
+
+    /// As [`Versions::put`], and removes what the key's newest version no newer than `limit` supersedes.
+    pub(crate) fn put_over(&self, key: &[u8], at: Timestamp, value: Value, limit: Timestamp) {
         let probe = Probe::new(key);
         let mut bytes = version_cost(&value);
         let mut version = Some((at, value));
@@ -302,9 +314,13 @@ impl Versions {
                 let full = leaf.slots.len() >= LEAF_KEYS_MAX;
                 match (place, version.take()) {
                     (Ok(place), Some(version)) => {
-                        let slot = leaf.slots.get_mut(place);
-                        if let Some((_, replaced)) = slot.and_then(|slot| slot.entry.put(version)) {
-                            self.took(&Gone { bytes: version_cost(&replaced), versions: 1 });
+                        if let Some(slot) = leaf.slots.get_mut(place) {
+                            let mut gone = Gone::default();
+                            if let Some((_, replaced)) = slot.entry.put(version) {
+                                gone.version(&replaced);
+                            }
+                            slot.entry.supersede(&mut gone, limit);
+                            self.took(&gone);
                         }
                     }
                     (Err(place), Some(newest)) if !full => {
@@ -366,7 +382,9 @@ impl Versions {
 
     fn took(&self, gone: &Gone) {
         self.bytes.fetch_sub(gone.bytes, Ordering::Relaxed);
-        self.versions.fetch_sub(gone.versions, Ordering::AcqRel);
+        if gone.versions > 0 {
+            self.versions.fetch_sub(gone.versions, Ordering::AcqRel);
+        }
     }
 
     /// The newest version no newer than `at`.
@@ -495,13 +513,9 @@ impl Versions {
         }
     }
 
-    /// Removes what no reader at or after `floor` can see: versions that another one no newer than `floor` supersedes.
-    /// With `whole`, that newest one goes as well, because the base has it.
-    pub(crate) fn evict(&self, key: &[u8], floor: Timestamp, whole: bool) {
-        self.edit(key, |entry, gone| {
-            let keep = if whole { None } else { entry.at(floor).map(|(time, _)| *time) };
-            entry.remove(gone, |time| time <= floor && Some(time) != keep)
-        });
+    /// Removes the versions of a key up to a time: the base has the last of them, and nobody reads before it.
+    pub(crate) fn evict(&self, key: &[u8], floor: Timestamp) {
+        self.edit(key, |entry, gone| entry.remove(gone, |time| time <= floor));
     }
 
     /// Every version no newer than `at` of the keys from `from` on, newest first, up to a number of versions or bytes. Returns the

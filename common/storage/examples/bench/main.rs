@@ -13,6 +13,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 use report::{Report, Target};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use storage::EngineKind;
 
@@ -22,6 +23,7 @@ type Result<T> = std::result::Result<T, Error>;
 /// Documents of about 1.1 KB.
 const DOCUMENTS: i32 = 30_000;
 const PAD_BYTES: usize = 1050;
+const LETTERS_BYTES: i32 = 1 << 18;
 const WAITERS: usize = 64;
 const UPDATERS: usize = 4;
 const SCAN: usize = 100;
@@ -266,14 +268,29 @@ fn cpu_micros() -> f64 {
 }
 
 fn document(id: i32, n: i32) -> bson::RawDocumentBuf {
-    // Not all the same: engines compress.
-    let mut pad = String::with_capacity(PAD_BYTES);
-    let mut state = (id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n as u64);
-    while pad.len() < PAD_BYTES {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        pad.push(char::from(b'a' + ((state >> 40) % 26) as u8));
+    // Not all the same, for engines compress; and cheap, for it is not what is measured.
+    static LETTERS: LazyLock<String> = LazyLock::new(|| {
+        let mut draw = Draw(1);
+        (0..LETTERS_BYTES + PAD_BYTES as i32).map(|_| char::from(b'a' + draw.below(26) as u8)).collect()
+    });
+    let from = Draw((id as u64) << 32 | n as u64).below(LETTERS_BYTES) as usize;
+    let pad = LETTERS.get(from..from + PAD_BYTES).unwrap_or_default();
+    let mut doc = Vec::with_capacity(PAD_BYTES + 64);
+    doc.extend_from_slice(&[0; 4]);
+    let x = id.wrapping_mul(7919).wrapping_add(n) % 10_000;
+    for (name, value) in [(b"\x10_id\0".as_slice(), id), (b"\x10n\0", n), (b"\x10x\0", x)] {
+        doc.extend_from_slice(name);
+        doc.extend_from_slice(&value.to_le_bytes());
     }
-    bson::rawdoc! {"_id": id, "n": n, "x": id.wrapping_mul(7919).wrapping_add(n) % 10_000, "pad": pad}
+    doc.extend_from_slice(b"\x02pad\0");
+    doc.extend_from_slice(&(pad.len() as u32 + 1).to_le_bytes());
+    doc.extend_from_slice(pad.as_bytes());
+    doc.extend_from_slice(&[0, 0]);
+    let length = doc.len() as u32;
+    if let Some(place) = doc.first_chunk_mut() {
+        *place = length.to_le_bytes();
+    }
+    bson::RawDocumentBuf::from_bytes(doc).unwrap_or_default()
 }
 
 /// A small generator, one per thread.
