@@ -230,7 +230,7 @@ impl Batch {
             .filter_map(|(key, value)| value.clone().map(|value| (key.clone(), value)))
             .collect();
         for (key, value) in own {
-            self.force_out(collection, &keyspace::strip(&key), &document(value)?)?;
+            self.force_out(collection, &keyspace::strip(key), &document(value)?)?;
             if !excess(self) {
                 break;
             }

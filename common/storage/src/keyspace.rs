@@ -1,7 +1,7 @@
 //! Every key prefix that storage writes, in one place. A prefix is never used again for something else.
 //! Index entries sort before records, so a checkpoint that goes by key order writes them first.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use value::interval::KeyRange;
 
 /// A collection or an index: part of every key it owns, never used twice in one data directory.
@@ -83,8 +83,9 @@ pub(crate) fn is_catalog(key: &[u8]) -> bool {
 }
 
 /// A key without its prefix.
-pub(crate) fn strip(key: &Bytes) -> Bytes {
-    key.slice(PREFIX_BYTES.min(key.len())..)
+pub(crate) fn strip(mut key: Bytes) -> Bytes {
+    key.advance(PREFIX_BYTES.min(key.len()));
+    key
 }
 
 /// All keys of the catalogue.
