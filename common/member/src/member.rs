@@ -1,5 +1,6 @@
 //! The parts of a member, built bottom-up and stopped top-down.
 
+use crate::Waits;
 use crate::config::MemberConfig;
 use crate::metrics;
 use bson::{Bson, RawBsonRef};
@@ -108,7 +109,7 @@ impl Member {
         tasks.spawn("reaper", reaper.run(tasks.token(), drop));
         tasks.spawn(
             "statement-expiry",
-            forget_old_statements(engine.clone(), replication.clone(), tasks.token()),
+            forget_old_statements(engine.clone(), replication.clone(), front.clone(), tasks.token()),
         );
         let failed = store.failed();
         let stop = tasks.token();
@@ -133,6 +134,16 @@ impl Member {
         })
     }
 
+    /// The waits for the other members, for futures that outlive a borrow.
+    pub fn waits(&self) -> Waits {
+        Waits {
+            replication: self.replication.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            pool: self.pool.clone(),
+        }
+    }
+
     /// Ends sessions: their cursors close.
     pub fn end_sessions(&self, sessions: &[SessionId]) {
         self.sessions.end(sessions);
@@ -153,13 +164,18 @@ impl Member {
 }
 
 /// Forgets the statements of sessions that are long silent, as long as this member takes writes.
-async fn forget_old_statements(engine: Arc<Engine>, replication: Arc<Replication>, stop: CancellationToken) {
+async fn forget_old_statements(
+    engine: Arc<Engine>,
+    replication: Arc<Replication>,
+    front: Arc<Front>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(STATEMENT_EXPIRY_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        if replication.check_writable().is_err() {
+        if replication.check_writable().is_err() || front.write_lock.is_locked() {
             continue;
         }
         let now = runtime::clock::now_millis();

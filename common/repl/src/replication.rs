@@ -195,6 +195,10 @@ impl Replication {
         self.take_office(config)
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// What this process was started as.
     pub fn identity(&self) -> &Identity {
         &self.identity
