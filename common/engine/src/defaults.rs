@@ -2,93 +2,17 @@
 
 use crate::Engine;
 use arc_swap::ArcSwapOption;
-use bson::{Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
+use bson::{DateTime, RawBsonRef, RawDocumentBuf, doc};
+use command::RwDefaults;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use storage::CommitMeta;
-use types::{Code, Fault, Namespace, OpTime, ReadConcernLevel, Timestamp, WriteConcern};
+use types::{Code, Fault, Namespace, OpTime, ReadConcernLevel, WriteConcern};
 
 /// Where they are stored.
 const SETTINGS: &str = "config.settings";
 /// `_id` of their document.
 const DEFAULTS_ID: &str = "ReadWriteConcernDefaults";
-
-/// What an administrator set.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct RwDefaults {
-    pub read: Option<ReadConcernLevel>,
-    pub write: Option<WriteConcern>,
-    /// When they were set: cluster time and wall clock.
-    pub updated: Option<(Timestamp, DateTime)>,
-}
-
-impl RwDefaults {
-    /// Reads the stored document.
-    ///
-    /// # Errors
-    /// Those of the concerns in it.
-    pub fn parse(doc: &RawDocument) -> Result<RwDefaults, Fault> {
-        let mut defaults = RwDefaults::default();
-        if let Ok(concern) = doc.get_document("defaultReadConcern") {
-            defaults.read = types::ReadConcern::parse(concern)?.level;
-        }
-        if let Ok(concern) = doc.get_document("defaultWriteConcern") {
-            defaults.write = Some(WriteConcern::parse(concern)?);
-        }
-        if let (Ok(time), Ok(date)) =
-            (doc.get_timestamp("updateOpTime"), doc.get_datetime("updateWallClockTime"))
-        {
-            defaults.updated = Some((time.into(), date));
-        }
-        Ok(defaults)
-    }
-
-    /// The fields of the stored document, and of the replies.
-    pub fn to_document(&self) -> Document {
-        let mut out = Document::new();
-        if let Some(level) = self.read {
-            out.insert("defaultReadConcern", doc! { "level": level.as_str() });
-        }
-        if let Some(concern) = &self.write {
-            out.insert("defaultWriteConcern", write_concern_document(concern));
-        }
-        if let Some((time, date)) = self.updated {
-            out.insert("updateOpTime", bson::Timestamp::from(time));
-            out.insert("updateWallClockTime", date);
-        }
-        out
-    }
-
-    /// The reply of getDefaultRWConcern and setDefaultRWConcern; `implicit` is what holds where nobody set a write concern.
-    pub fn to_reply(&self, implicit: &WriteConcern, loaded_millis: i64) -> Document {
-        let write = self.write.as_ref().unwrap_or(implicit);
-        let source = |is_set: bool| if is_set { "global" } else { "implicit" };
-        let mut reply = doc! {
-            "defaultReadConcern": { "level": self.read.unwrap_or_default().as_str() },
-            "defaultWriteConcern": write_concern_document(write),
-        };
-        if let Some((time, date)) = self.updated {
-            reply.insert("updateOpTime", bson::Timestamp::from(time));
-            reply.insert("updateWallClockTime", date);
-        }
-        reply.insert("defaultWriteConcernSource", source(self.write.is_some()));
-        reply.insert("defaultReadConcernSource", source(self.read.is_some()));
-        reply.insert("localUpdateWallClockTime", DateTime::from_millis(loaded_millis));
-        reply
-    }
-}
-
-fn write_concern_document(concern: &WriteConcern) -> Document {
-    let raw = concern.to_doc();
-    // What we encoded ourselves decodes.
-    let mut doc = Document::try_from(raw.as_ref()).unwrap_or_default();
-    if let Some(Bson::Int64(millis)) = doc.get("wtimeout").cloned()
-        && let Ok(millis) = i32::try_from(millis)
-    {
-        doc.insert("wtimeout", millis);
-    }
-    doc
-}
 
 /// The defaults of this member, as far as it knows.
 #[derive(Debug, Default)]

@@ -25,7 +25,7 @@ mod write;
 
 pub use commands::commands;
 pub use cursor::OpenCursor;
-pub use defaults::{Defaults, RwDefaults};
+pub use defaults::Defaults;
 pub use engine::Engine;
 pub use host::{Disk, DocumentFilter, HasEngine, Identity};
 pub use index_uses::IndexUses;

@@ -77,9 +77,13 @@ async fn run<S: Host>(
     call: Call,
     started: Instant,
 ) -> Result<(Reply, bool), Fault> {
-    let Call { client, request, routing, deadline, killed } = call;
+    let Call { client, mut request, routing, deadline, killed } = call;
     let spec = &entry.spec;
-    let envelope = Arc::new(Envelope::parse(&request.body)?);
+    let mut envelope = Envelope::parse(&request.body)?;
+    if let Some(defaults) = host.defaults().filter(|_| !client.internal) {
+        defaults.apply(spec, &mut envelope, &mut request);
+    }
+    let envelope = Arc::new(envelope);
     check(entry, &client, &envelope)?;
     read_concern::check(spec, &envelope)?;
     if let Some(cluster_time) = envelope.cluster_time {

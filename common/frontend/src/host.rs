@@ -3,7 +3,7 @@
 use crate::Front;
 use bson::Document;
 use bson::oid::ObjectId;
-use command::{BoxFuture, Context, Request, Spec};
+use command::{BoxFuture, Context, Request, RwDefaults, Spec};
 use std::sync::Arc;
 use tokio::sync::watch;
 use types::{Fault, OpTime, SessionId, Timestamp};
@@ -123,6 +123,11 @@ pub trait Host: Send + Sync + Sized + 'static {
         _ctx: &Context,
         _request: &Request,
     ) -> Option<BoxFuture<Result<Admitted, Fault>>> {
+        None
+    }
+
+    /// The concerns of clients that name none, where this server only hands commands on; `None` where none are set.
+    fn defaults(&self) -> Option<Arc<RwDefaults>> {
         None
     }
 

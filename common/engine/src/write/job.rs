@@ -119,6 +119,7 @@ pub(crate) async fn wait(
 ) -> Result<Option<WriteConcernError>, Fault> {
     let default;
     let (concern, provenance) = match &ctx.envelope.write_concern {
+        Some(concern) if ctx.envelope.write_concern_is_default => (concern, "customDefault"),
         Some(concern) => (concern, "clientSupplied"),
         None => {
             let set = if ctx.client.internal { None } else { host.engine().defaults().write_concern() };
