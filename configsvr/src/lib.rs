@@ -9,6 +9,7 @@ mod metadata;
 pub mod node;
 mod service;
 mod shard_calls;
+mod shard_hosts;
 
 pub use commands::commands;
 pub use ddl::{Dropped, Sharded};

@@ -34,6 +34,8 @@ pub(crate) struct Description {
     set_name: Option<String>,
     /// All members that are not hidden.
     hosts: Vec<String>,
+    /// Those of them with data.
+    data_hosts: Vec<String>,
     me: Option<String>,
     hidden: bool,
     tags: TagSet,
@@ -51,10 +53,13 @@ impl Description {
         let flag = |name: &str| hello.get_bool(name).unwrap_or(false);
         let text = |name: &str| hello.get_str(name).ok().map(str::to_owned);
         let mut hosts = Vec::new();
-        for list in ["hosts", "passives", "arbiters"] {
+        for list in ["hosts", "passives"] {
             let Ok(names) = hello.get_array(list) else { continue };
             hosts.extend(names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)));
         }
+        let data_hosts = hosts.clone();
+        let arbiters = hello.get_array("arbiters").into_iter().flatten().flatten();
+        hosts.extend(arbiters.filter_map(|name| name.as_str().map(str::to_owned)));
         let set_name = text("setName");
         let kind = match set_name {
             None => MemberKind::Other,
@@ -77,6 +82,7 @@ impl Description {
             kind,
             set_name,
             hosts,
+            data_hosts,
             me: text("me"),
             hidden: flag("hidden"),
             tags,
@@ -142,12 +148,19 @@ pub struct Topology {
     members: Vec<MemberState>,
     /// The newest election that any primary told of.
     newest: Election,
+    /// The members with data, as that primary named them.
+    data_hosts: Vec<String>,
 }
 
 impl Topology {
     /// A set of which only some hosts are known.
     pub(crate) fn new(name: &str, seeds: &[String]) -> Topology {
-        let mut topology = Topology { name: Arc::from(name), members: Vec::new(), newest: (None, 0) };
+        let mut topology = Topology {
+            name: Arc::from(name),
+            members: Vec::new(),
+            newest: (None, 0),
+            data_hosts: Vec::new(),
+        };
         topology.add_hosts(seeds);
         topology
     }
@@ -165,6 +178,11 @@ impl Topology {
     /// The version of the configuration that the last primary told of.
     pub fn set_version(&self) -> i64 {
         self.newest.1
+    }
+
+    /// The members with data that are not hidden, as the last primary named them; empty before one was heard.
+    pub fn data_hosts(&self) -> &[String] {
+        &self.data_hosts
     }
 
     pub(crate) fn add_hosts<T: AsRef<str>>(&mut self, hosts: &[T]) {
@@ -198,6 +216,7 @@ impl Topology {
             }
             MemberKind::Primary => {
                 self.newest = said.election;
+                self.data_hosts.clone_from(&said.data_hosts);
                 for (other, member) in self.members.iter_mut().enumerate() {
                     if other != place && member.kind == MemberKind::Primary {
                         member.lost(format!("was primary before {host}"));
