@@ -10,6 +10,7 @@ pub mod node;
 mod replica;
 mod service;
 mod shard_calls;
+mod shard_hosts;
 
 pub use commands::commands;
 pub use ddl::{Dropped, Sharded};

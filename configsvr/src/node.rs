@@ -56,6 +56,10 @@ impl Node {
             listening.grpc_incoming,
             tasks,
         );
+        let primary = node.clone();
+        let is_primary = move || primary.member.replication.check_writable().is_ok();
+        let (metadata, pool) = (node.metadata.clone(), node.member.pool.clone());
+        tasks.spawn("shard-hosts", crate::shard_hosts::follow(metadata, pool, is_primary));
         let stop = tasks.token();
         let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
         tasks.spawn("ttl-monitor", expiry);

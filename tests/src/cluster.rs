@@ -70,7 +70,9 @@ impl Cluster {
             extras: Mutex::default(),
         };
         let (port, shards) = (cluster.port.to_string(), shards.to_string());
-        let arguments = ["up", "--shards", &shards, "--port", &port, "--timeout", &UP_SECONDS.to_string()];
+        let timeout = UP_SECONDS.to_string();
+        let arguments =
+            ["up", "--shards", &shards, "--replicas", "1", "--port", &port, "--timeout", &timeout];
         process::run(cluster.shoal_command(&arguments).envs(environment.iter().copied()));
         cluster
     }

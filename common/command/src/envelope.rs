@@ -3,7 +3,8 @@
 use bson::RawBsonRef;
 use std::time::Duration;
 use types::{
-    Code, Fault, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid, WriteConcern,
+    Code, Fault, MemberChoice, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid,
+    WriteConcern,
 };
 
 /// The generic arguments of a command, parsed once at the door.
@@ -105,7 +106,7 @@ impl Envelope {
                 }
                 ("maxTimeMS", value) => envelope.max_time = max_time(value)?,
                 ("$readPreference", RawBsonRef::Document(preference)) => {
-                    envelope.read_preference = ReadPreference::parse(preference)?;
+                    envelope.read_preference = MemberChoice::parse(preference)?.mode;
                 }
                 ("$clusterTime", RawBsonRef::Document(time)) => {
                     if let Ok(Some(RawBsonRef::Timestamp(ts))) = time.get("clusterTime") {

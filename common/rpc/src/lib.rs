@@ -4,17 +4,20 @@
 mod address;
 pub mod convert;
 mod link;
+mod monitor;
 mod peer;
 mod pool;
 mod server;
 mod set;
 mod together;
+mod topology;
 
 pub use address::SetAddress;
 pub use peer::{Answer, Peer};
 pub use pool::Pool;
 pub use server::{Call, Operations, serve};
-pub use set::SetClient;
+pub use set::{Answered, Ask, Repeat, SELECTION_TIMEOUT, SetClient};
+pub use topology::{MemberKind, MemberState, Topology};
 
 pub use proto::cluster;
 

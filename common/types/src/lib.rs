@@ -15,5 +15,5 @@ pub use error::{Code, Fault, Label, StaleRoute};
 pub use ids::{SessionId, ShardId, TxnNumber, Uuid};
 pub use namespace::Namespace;
 pub use op_time::{OpTime, Timestamp};
-pub use read_preference::ReadPreference;
+pub use read_preference::{MemberChoice, ReadPreference, TagSet};
 pub use version::{DatabaseVersion, Generation, ShardVersion};

@@ -125,7 +125,7 @@ def main() -> int:
     if port is None:
         data = Path(tempfile.mkdtemp(prefix="shoal-pymongo-"))
         port = free_port()
-        up = [shoal, "up", "--shards", "2", "--dir", data, "--port", str(port), "--bin-dir", options.bin_dir]
+        up = [shoal, "up", "--shards", "2", "--replicas", "1", "--dir", data, "--port", str(port), "--bin-dir", options.bin_dir]
         subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
     try:
         outcomes, table = {}, []

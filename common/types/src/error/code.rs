@@ -139,6 +139,7 @@ codes! {
     IncompatibleShardingMetadata = 151,
     ViewDepthLimitExceeded = 165,
     CommandNotSupportedOnView = 166,
+    MaxStalenessOutOfRange = 160,
     OptionNotSupportedOnView = 167,
     InvalidPipelineOperator = 168,
     CommandOnShardedViewNotSupportedOnMongod = 169,

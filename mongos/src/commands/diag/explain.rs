@@ -4,6 +4,7 @@ use super::sums::{fitting, sum};
 use crate::commands::crud::aggregate::targets as aggregate_targets;
 use crate::commands::spec;
 use crate::node::Node;
+use crate::shards::Sending;
 use crate::routing::{Route, Target};
 use crate::scatter::{Reason, Targeted, fan_out, routed, target_filter};
 use bson::{Document, doc};
@@ -136,7 +137,7 @@ async fn shard_plans(
     let request = Request::from_body(body);
     let mut plans = Vec::new();
     for (target, (shard, answer)) in
-        targets.iter().zip(fan_out(node, ctx, targets, true, |_| Ok(request.clone())).await)
+        targets.iter().zip(fan_out(node, ctx, targets, Sending::Read, |_| Ok(request.clone())).await)
     {
         let doc = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
         plans.push(ShardPlan {
