@@ -62,9 +62,9 @@ async fn a_cursor_goes_on_where_its_concern_says() {
     let (majority, _) = open(doc! {"level": "majority"}).await;
     let (snapshot, first) = open(doc! {"level": "snapshot"}).await;
     let at = Timestamp::from(then);
-    assert_eq!(first.get_timestamp("atClusterTime"), Ok(at));
+    assert_eq!(first.get_timestamp("atClusterTime").unwrap(), at);
     let (exact, first) = open(doc! {"level": "snapshot", "atClusterTime": at}).await;
-    assert_eq!(first.get_timestamp("atClusterTime"), Ok(at));
+    assert_eq!(first.get_timestamp("atClusterTime").unwrap(), at);
     insert(&host, 4).await;
     host.run(doc! {"delete": "c", "deletes": [{"q": {"_id": 3}, "limit": 1}]}).await;
     host.settle();
@@ -79,7 +79,7 @@ async fn a_cursor_goes_on_where_its_concern_says() {
     };
     assert_eq!(batch(&rest(majority).await), [Bson::Int32(2), Bson::Int32(4)]);
     let more = rest(snapshot).await;
-    assert_eq!((batch(&more), more.get_timestamp("atClusterTime")), (numbers(2..4), Ok(at)));
+    assert_eq!((batch(&more), more.get_timestamp("atClusterTime").unwrap()), (numbers(2..4), at));
     assert_eq!(batch(&rest(exact).await), numbers(2..4));
 }
 
@@ -135,9 +135,9 @@ async fn write_concerns_are_waited_for_and_told() {
     *host.fake().answer.lock() = Err(Fault::new(Code::PrimarySteppedDown, "stepped down"));
     let reply = host.run(insert(3, None)).await;
     let error = reply.get_document("writeConcernError").unwrap();
-    assert_eq!((reply.get_i32("n"), error.get_i32("code")), (Ok(1), Ok(189)));
+    assert_eq!((reply.get_i32("n").unwrap(), error.get_i32("code").unwrap()), (1, 189));
     let info = error.get_document("errInfo").unwrap().get_document("writeConcern").unwrap();
-    assert_eq!(info.get_str("provenance"), Ok("implicitDefault"));
+    assert_eq!(info.get_str("provenance").unwrap(), "implicitDefault");
     assert_eq!(host.all(doc! {"find": "c"}).await.len(), 4, "all writes stay");
     host.fake().writable.store(false, Ordering::Relaxed);
     assert_eq!(host.code(insert(4, None)).await, Code::NotWritablePrimary.number());
@@ -161,7 +161,7 @@ async fn defaults_hold_where_a_client_names_no_concern() {
     insert(&host, 1).await;
     let get = || host.run(doc! {"getDefaultRWConcern": 1, "$db": "admin"});
     let reply = get().await;
-    assert_eq!(reply.get_str("defaultWriteConcernSource"), Ok("implicit"));
+    assert_eq!(reply.get_str("defaultWriteConcernSource").unwrap(), "implicit");
     assert_eq!(reply.get_document("defaultWriteConcern").unwrap(), &doc! {"w": "majority", "wtimeout": 0});
     assert_eq!(reply.get_document("defaultReadConcern").unwrap(), &doc! {"level": "local"});
     let set = |fields: Document| {
@@ -173,7 +173,7 @@ async fn defaults_hold_where_a_client_names_no_concern() {
     let reply = host
         .run(set(doc! {"defaultReadConcern": {"level": "majority"}, "defaultWriteConcern": {"w": 2, "wtimeout": 9}}))
         .await;
-    assert_eq!(reply.get_str("defaultWriteConcernSource"), Ok("global"));
+    assert_eq!(reply.get_str("defaultWriteConcernSource").unwrap(), "global");
     assert_eq!(reply.get_document("defaultReadConcern").unwrap(), &doc! {"level": "majority"});
     assert!(reply.contains_key("updateOpTime") && reply.contains_key("localUpdateWallClockTime"));
     assert_eq!(host.all(doc! {"find": "c"}).await.len(), 1);
@@ -184,10 +184,10 @@ async fn defaults_hold_where_a_client_names_no_concern() {
     // They are a document that can be read, and changed, like any other.
     let stored =
         host.all(doc! {"find": "settings", "$db": "config", "readConcern": {"level": "local"}}).await;
-    assert_eq!(stored.first().unwrap().get_str("_id"), Ok("ReadWriteConcernDefaults"));
+    assert_eq!(stored.first().unwrap().get_str("_id").unwrap(), "ReadWriteConcernDefaults");
     assert_eq!(host.code(set(doc! {"defaultWriteConcern": {}})).await, Code::IllegalOperation.number());
     let reply = host.run(set(doc! {"defaultReadConcern": {}})).await;
-    assert_eq!(reply.get_str("defaultReadConcernSource"), Ok("implicit"));
+    assert_eq!(reply.get_str("defaultReadConcernSource").unwrap(), "implicit");
     host.run(doc! {
         "update": "settings", "$db": "config",
         "updates": [{"q": {"_id": "ReadWriteConcernDefaults"}, "u": {"$set": {"defaultWriteConcern": {"w": 1}}}}],

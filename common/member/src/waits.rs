@@ -122,7 +122,7 @@ impl Waits {
         if let Err(fault) = peer.call(&request, None, deadline).await
             && fault.code != Code::StaleClusterTime
         {
-            tracing::debug!(primary = peer.host(), %fault, "the primary did not write a note");
+            tracing::debug!(primary = %peer.host(), %fault, "the primary did not write a note");
         }
     }
 }
