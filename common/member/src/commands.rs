@@ -1,9 +1,12 @@
 //! Commands of a member that concern its files and its part in the set: `fsync`, `fsyncUnlock`.
 
 use crate::Member;
-use bson::{Document, doc};
+use bson::{Document, RawBson, doc};
 use command::{Access, Fsync, FsyncUnlock, Handler, Reply, Request, Spec};
 use types::{Code, Fault};
+
+/// The fact in the control file that counts rollbacks.
+const ROLLBACK_ID: &str = "rollback.id";
 
 /// A server that is a member.
 pub trait HasMember: Send + Sync + 'static {
@@ -18,6 +21,11 @@ pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
                 let fsync = Fsync::parse(&request, &ctx.envelope)?;
                 run_fsync(server.member(), &fsync).await.and_then(Reply::try_from)
             })
+        }),
+        spec("replSetGetRBID", "rises whenever data of this member are undone", |server, _, request: Request| {
+            Box::pin(std::future::ready(
+                no_fields(&request).and_then(|()| Reply::try_from(doc! { "rbid": rollback_id(server.member()) })),
+            ))
         }),
         spec("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
             Box::pin(std::future::ready(
@@ -48,6 +56,36 @@ async fn run_fsync(member: &Member, fsync: &Fsync) -> Result<Document, Fault> {
             "seeAlso": "http://dochub.mongodb.org/core/fsynccommand",
         },
     })
+}
+
+/// Which of the member's pasts is in force: 1 until the first rollback.
+fn rollback_id(member: &Member) -> i32 {
+    match member.store.control().get(ROLLBACK_ID) {
+        Some(RawBson::Int32(id)) => id,
+        _ => 1,
+    }
+}
+
+/// Remembers for good that data were undone.
+///
+/// # Errors
+/// A failure of the disk.
+pub(crate) fn count_rollback(member: &Member) -> Result<(), Fault> {
+    member.store.control().put(ROLLBACK_ID, rollback_id(member).saturating_add(1))?;
+    Ok(())
+}
+
+fn no_fields(request: &Request) -> Result<(), Fault> {
+    for element in request.body.iter().skip(1) {
+        let (name, _) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+        if !command::envelope::GENERIC_FIELDS.contains(&name.as_str()) {
+            return Err(Fault::new(
+                Code::Location(40415),
+                format!("BSON field '{}.{}' is an unknown field.", request.name(), name.as_str()),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn unlock(member: &Member) -> Result<Reply, Fault> {

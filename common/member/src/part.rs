@@ -47,6 +47,9 @@ pub async fn follow<S: Player>(player: Arc<S>) {
         if step.undone {
             let ended = depose(player.member(), |access| access != Access::Handshake);
             tracing::info!(ended, "data of this member are being undone");
+            if let Err(fault) = crate::commands::count_rollback(player.member()) {
+                tracing::error!(%fault, "the rollback could not be counted");
+            }
             player.rolled_back();
         }
         if step.redone {
