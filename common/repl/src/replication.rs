@@ -136,10 +136,12 @@ impl Replication {
         };
         let term = last.max(config.term - 1) + 1;
         self.store.control().put(TERM, term).map_err(fault)?;
-        self.store.set_term(term);
+        self.store.set_writable(Some(term));
         config.term = term;
         let message = bson::rawdoc! { "msg": "new primary" };
         let election_time = self.store.noop(&message).map_err(fault)?;
+        // Those that a crash interrupted.
+        self.store.resume_builds().map_err(fault)?;
         // Drivers compare election ids: they must rise with the term.
         let mut id = [0_u8; 12];
         id[..4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
