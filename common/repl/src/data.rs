@@ -8,15 +8,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 use types::{Fault, OpTime, Timestamp, Uuid};
 
-/// One record of the log as it travels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogRecord {
-    pub at: OpTime,
-    /// BSON, or empty.
-    pub entry: Bytes,
-    /// Writes beside the entry, as storage encodes them.
-    pub side: Bytes,
-}
+pub use storage::LogRecord;
 
 /// What a log has at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +119,9 @@ pub trait Data: Send + Sync + 'static {
     /// # Errors
     /// If that fails, the process ends.
     fn roll_back_to(&self, to: OpTime) -> Result<(u64, Vec<PathBuf>), Fault>;
-    /// A new primary finishes what the last one had begun.
+    /// Whether the last primary began something that a new one has to finish before it takes writes.
+    fn has_unfinished(&self) -> bool;
+    /// A new primary finishes what the last one had begun. The log has to be writable.
     ///
     /// # Errors
     /// If storage fails.

@@ -179,8 +179,8 @@ async fn applied_to(shared: &Arc<Shared>, to: Timestamp, deadline: Option<Instan
         return Ok(());
     }
     let wait = async {
-        let soon = tokio::time::timeout(ADVANCE_WAIT, visible.wait_for(|visible| *visible >= to)).await;
-        if soon.is_ok() {
+        let soon = tokio::time::timeout(ADVANCE_WAIT, visible.wait_for(|visible| *visible >= to));
+        if soon.await.is_ok() {
             return Ok(());
         }
         // Without further writes it would never come.

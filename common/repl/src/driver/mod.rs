@@ -443,13 +443,29 @@ impl Driver {
         self.shared.data.set_writable(Some(term));
         self.shared.counters.elections_won.fetch_add(1, Ordering::Relaxed);
         self.publish();
-        self.shared.admission.send_replace(Admission::Open);
-        let (data, feed) = (self.shared.data.clone(), self.shared.clone());
+        if !self.shared.data.has_unfinished() {
+            self.shared.admission.send_replace(Admission::Open);
+            return;
+        }
+        // Writes wait as long.
+        self.shared.admission.send_replace(Admission::Paused);
+        let (data, shared) = (self.shared.data.clone(), self.shared.clone());
         self.shared.tasks.spawn("take-over", async move {
-            if let Err(fault) = crate::shared::off_thread(move || data.take_over()).await {
-                tracing::warn!(%fault, "what the last primary had begun could not be finished");
-            }
-            drop(feed);
+            match crate::shared::off_thread(move || data.take_over()).await {
+                Ok(()) => shared.admission.send_if_modified(|admission| {
+                    let is_waited_for = *admission == Admission::Paused;
+                    if is_waited_for {
+                        *admission = Admission::Open;
+                    }
+                    is_waited_for
+                }),
+                // It may have stepped down meanwhile.
+                Err(fault) if fault.code.is_not_primary() => false,
+                Err(fault) => {
+                    shared.feed(Feed::Failed(fault)).await;
+                    false
+                }
+            };
         });
     }
 
