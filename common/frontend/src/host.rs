@@ -29,6 +29,19 @@ pub struct LastWrite {
     pub majority_date_millis: i64,
 }
 
+impl LastWrite {
+    /// `lastWrite` of hello and serverStatus.
+    pub fn to_document(&self) -> Document {
+        let op_time = |at: OpTime| bson::doc! { "ts": bson::Timestamp::from(at.ts), "t": at.term };
+        bson::doc! {
+            "opTime": op_time(self.op_time),
+            "lastWriteDate": bson::DateTime::from_millis(self.date_millis),
+            "majorityOpTime": op_time(self.majority_op_time),
+            "majorityWriteDate": bson::DateTime::from_millis(self.majority_date_millis),
+        }
+    }
+}
+
 /// A member of a replica set that has a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberHello {
@@ -48,6 +61,8 @@ pub struct MemberHello {
     pub arbiter_only: bool,
     pub passive: bool,
     pub hidden: bool,
+    /// How far this member is to stay behind.
+    pub delay_seconds: i64,
     pub tags: Document,
     /// Identity of the election; only the primary has one.
     pub election_id: Option<ObjectId>,
@@ -86,6 +101,11 @@ pub trait Host: Send + Sync + Sized + 'static {
     /// The times for the reply of one command; `None` while there is no cluster time. Called once a command: cheap.
     fn gossip(&self) -> Option<Gossip> {
         None
+    }
+
+    /// As [`Host::gossip`], for a reply that has nothing but what a majority has.
+    fn gossip_settled(&self) -> Option<Gossip> {
+        self.gossip()
     }
 
     /// A client's `$clusterTime`.

@@ -115,7 +115,8 @@ pub(crate) fn config(bytes: &[u8]) -> Result<SetConfig, Fault> {
         return Err(malformed("configuration too large"));
     }
     let doc = RawDocument::from_bytes(bytes).map_err(|_| malformed("configuration"))?;
-    let has_id = doc.get_document("settings").is_ok_and(|settings| settings.get_object_id("replicaSetId").is_ok());
+    let has_id =
+        doc.get_document("settings").is_ok_and(|settings| settings.get_object_id("replicaSetId").is_ok());
     if !has_id {
         return Err(malformed("configuration without an id"));
     }
@@ -300,10 +301,11 @@ fn is_of_term(request: &pb::VoteRequest, term: i64) -> bool {
 }
 
 /// A verdict for the wire; one that says that nobody could be asked is not sent.
-pub(crate) fn verdict_to_proto(verdict: Verdict) -> Option<pb::Verdict> {
+/// `last` is the end of the log at that moment.
+pub(crate) fn verdict_to_proto(verdict: Verdict, last: OpTime) -> Option<pb::Verdict> {
     use pb::verdict::Kind;
     let (kind, at) = match verdict {
-        Verdict::Found => (Kind::Found, OpTime::default()),
+        Verdict::Found => (Kind::Found, last),
         Verdict::Diverged { last } => (Kind::Diverged, last),
         Verdict::TooOld { first } => (Kind::TooOld, first),
         Verdict::Failed => return None,
@@ -311,14 +313,16 @@ pub(crate) fn verdict_to_proto(verdict: Verdict) -> Option<pb::Verdict> {
     Some(pb::Verdict { kind: kind.into(), at: op_time_to_proto(at) })
 }
 
-pub(crate) fn verdict(verdict: &pb::Verdict) -> Result<Verdict, Fault> {
+/// The verdict, and the place that it names: of [`Verdict::Found`] the end of the log.
+pub(crate) fn verdict(verdict: &pb::Verdict) -> Result<(Verdict, OpTime), Fault> {
     use pb::verdict::Kind;
     let at = op_time(verdict.at)?;
-    Ok(match Kind::try_from(verdict.kind).map_err(|_| malformed("verdict"))? {
+    let verdict = match Kind::try_from(verdict.kind).map_err(|_| malformed("verdict"))? {
         Kind::Found => Verdict::Found,
         Kind::Diverged => Verdict::Diverged { last: at },
         Kind::TooOld => Verdict::TooOld { first: at },
-    })
+    };
+    Ok((verdict, at))
 }
 
 pub(crate) fn record_to_proto(record: LogRecord) -> pb::LogRecord {
@@ -401,7 +405,10 @@ mod tests {
             Body::Heartbeat { sent: 17, status: status() },
             Body::HeartbeatReply { sent: 0, status: Status { primary: None, source: Some(3), ..status() } },
             Body::KeepAlive { commit_point: at(-1, 0), config: ConfigId { term: 1, version: 1 } },
-            Body::Positions(vec![(1, Position { applied: at(1, 2), durable: at(1, 1) }), (2, Position::default())]),
+            Body::Positions(vec![
+                (1, Position { applied: at(1, 2), durable: at(1, 1) }),
+                (2, Position::default()),
+            ]),
             Body::StepUp,
             Body::Config(Arc::new(config)),
         ];
@@ -463,7 +470,8 @@ mod tests {
         assert_eq!(message(empty.clone()).unwrap_err().code, Code::ProtocolError);
         let step_up = Some(PbBody::StepUp(pb::StepUp {}));
         assert!(message(pb::CoreMessage { term: -1, body: step_up, ..empty.clone() }).is_err());
-        let positions = vec![pb::MemberPosition { member: 0, position: position_to_proto(Position::default()) }; 51];
+        let positions =
+            vec![pb::MemberPosition { member: 0, position: position_to_proto(Position::default()) }; 51];
         let body = Some(PbBody::Positions(pb::Positions { positions }));
         assert!(message(pb::CoreMessage { body, ..empty.clone() }).is_err());
         let body = Some(PbBody::Config(Bytes::from_static(b"\x05\0\0\0\0")));
@@ -472,7 +480,8 @@ mod tests {
 
     #[test]
     fn records_rise() {
-        let record = |ts| record_to_proto(LogRecord { at: at(1, ts), entry: Bytes::new(), side: Bytes::new() });
+        let record =
+            |ts| record_to_proto(LogRecord { at: at(1, ts), entry: Bytes::new(), side: Bytes::new() });
         assert_eq!(records(vec![record(2), record(3)], at(1, 1)).unwrap().len(), 2);
         for bad in [vec![record(1)], vec![record(3), record(2)], vec![record(2), record(2)]] {
             assert!(records(bad, at(1, 1)).is_err());
@@ -481,8 +490,10 @@ mod tests {
 
     #[test]
     fn verdicts_and_ranges_come_back() {
-        for sent in [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }] {
-            assert_eq!(verdict(&verdict_to_proto(sent).unwrap()).unwrap(), sent);
+        for sent in
+            [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }]
+        {
+            assert_eq!(verdict(&verdict_to_proto(sent, at(2, 3)).unwrap()).unwrap().0, sent);
         }
         for to in [None, Some(Bytes::from_static(b"z"))] {
             let sent = KeyRange { uuid: Uuid([3; 16]), from: Bytes::from_static(b"a"), to };

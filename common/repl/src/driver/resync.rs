@@ -28,7 +28,10 @@ const ATTEMPTS_MAX: u32 = 5;
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(work: &Work, source: &Source) {
-    tracing::info!(source = source.host, "initial sync begins: the data here is replaced by that of the source");
+    tracing::info!(
+        source = source.host,
+        "initial sync begins: the data here is replaced by that of the source"
+    );
     let started = Instant::now();
     *work.shared.copy.lock() = Some(CopyStatus::begun(&source.host));
     let outcome = work.until_ended(copy(work, source)).await;
@@ -61,6 +64,14 @@ enum Stop {
 
 async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
     let shared = &work.shared;
+    if shared.data.last() == OpTime::default() && !shared.data.is_importing() {
+        // Nothing is here, and maybe the source still has its log from the first entry on: then that is all.
+        let none = OpTime::default();
+        let ((verdict, end), stream) = fetch::open(work, source, none).await.map_err(Stop::Source)?;
+        if matches!(verdict, Verdict::Found) {
+            return catch_up(work, source, stream, none, end.ts).await;
+        }
+    }
     let begin = begin(work, source).await.map_err(Stop::Source)?;
     let data = shared.data.clone();
     let (last, catalog) = (begin.last, begin.catalog);
@@ -98,7 +109,12 @@ async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
     if let Some(copy) = &mut *shared.copy.lock() {
         copy.until = until;
     }
-    let last = catch_up(work, source, begin.last, until).await?;
+    let ((verdict, _), stream) = fetch::open(work, source, begin.last).await.map_err(Stop::Source)?;
+    if !matches!(verdict, Verdict::Found) {
+        let text = format!("the log of {} no longer has where the copy began", source.host);
+        return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
+    }
+    let last = catch_up(work, source, stream, begin.last, until).await?;
     let data = shared.data.clone();
     work.step(move || data.finish_import(last)).await.map_err(Stop::Own)?;
     Ok(last)
@@ -129,7 +145,11 @@ async fn begin(work: &Work, source: &Source) -> Result<Begin, Fault> {
         last: convert::op_time(reply.last)?,
         at: Timestamp(reply.at),
         catalog: reply.catalog.into_iter().map(entry).collect::<Result<_, _>>()?,
-        ranges: reply.ranges.into_iter().map(|range| convert::range(Some(range))).collect::<Result<_, _>>()?,
+        ranges: reply
+            .ranges
+            .into_iter()
+            .map(|range| convert::range(Some(range)))
+            .collect::<Result<_, _>>()?,
         bytes: reply.bytes,
     })
 }
@@ -173,7 +193,8 @@ async fn copy_rest(
     };
     let mut pieces = peer.unary(BEGIN_TIMEOUT, client.copy_range(request)).await.map_err(Stop::Source)?;
     loop {
-        let late = |_| Stop::Source(Fault::new(Code::HostUnreachable, format!("{} does not answer", source.host)));
+        let late =
+            |_| Stop::Source(Fault::new(Code::HostUnreachable, format!("{} does not answer", source.host)));
         let piece = tokio::time::timeout(PIECE_TIMEOUT, pieces.message()).await.map_err(late)?;
         let piece =
             piece.map_err(|status| Stop::Source(rpc::convert::status_to_fault(&source.host, &status)))?;
@@ -196,12 +217,13 @@ async fn copy_rest(
 }
 
 /// Applies the source's log from the beginning until it is past everything that was copied.
-async fn catch_up(work: &Work, source: &Source, from: OpTime, until: Timestamp) -> Result<OpTime, Stop> {
-    let (verdict, mut stream) = fetch::open(work, source, from).await.map_err(Stop::Source)?;
-    if !matches!(verdict, Verdict::Found) {
-        let text = format!("the log of {} no longer has where the copy began", source.host);
-        return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
-    }
+async fn catch_up(
+    work: &Work,
+    source: &Source,
+    mut stream: fetch::Batches,
+    from: OpTime,
+    until: Timestamp,
+) -> Result<OpTime, Stop> {
     let mut last = from;
     while last.ts < until {
         let group = fetch::next_group(&source.host, &mut stream, last).await.map_err(Stop::Source)?;
