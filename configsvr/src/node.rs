@@ -49,7 +49,7 @@ impl Node {
         let tasks = &node.member.tasks;
         let listening =
             Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
-        let service = node.metadata.clone().routes();
+        let service = node.member.replication.add_service(node.metadata.clone().routes());
         rpc::serve(
             Arc::new(Peers::new(node.clone(), registry)),
             Some(service),

@@ -37,7 +37,13 @@ impl Node {
         let tasks = &node.member.tasks;
         let listening =
             Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
-        rpc::serve(Arc::new(Peers::new(node.clone(), registry)), None, listening.grpc_incoming, tasks);
+        let service = node.member.replication.add_service(rpc::Routes::default());
+        rpc::serve(
+            Arc::new(Peers::new(node.clone(), registry)),
+            Some(service),
+            listening.grpc_incoming,
+            tasks,
+        );
         let stop = tasks.token();
         let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
         tasks.spawn("ttl-monitor", expiry);

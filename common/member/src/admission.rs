@@ -47,7 +47,7 @@ pub fn admit<S>(member: &Member, spec: &Spec<S>, ctx: &Context) -> Option<BoxFut
     let allowed = match demand(spec.name, spec.access, &envelope.db) {
         Demand::Nothing => Ok(()),
         Demand::Primary => {
-            if replication.check_writable().is_err() {
+            if !replication.admits_writes() {
                 // A step-down that is given up lets writes go on.
                 let (replication, deadline) = (replication.clone(), ctx.deadline);
                 return Some(Box::pin(async move { replication.admit_write(deadline).await }));

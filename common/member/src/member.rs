@@ -81,6 +81,10 @@ impl Member {
         options.oplog_bytes_max = config.oplog_size_mb().saturating_mul(MIB as u64);
         options.oplog_min_retention = config.oplog_min_retention();
         options.predicates = Some(Arc::new(engine::PartialFilters));
+        let majority_point = repl::MajorityPoint::default();
+        options.majority_point = Some(majority_point.hook());
+        // Replication opens it when this member is primary.
+        options.writable = false;
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
         let store = Store::open(options).map_err(storage_error)?;
         clock.observe(store.last_op_time().ts);
@@ -90,7 +94,8 @@ impl Member {
             host: host.clone(),
             configsvr: role == "configsvr",
         };
-        let replication = Replication::start(store.clone(), identity).map_err(Error::Replication)?;
+        let replication = Replication::start(store.clone(), clock.clone(), identity, majority_point, &tasks)
+            .map_err(Error::Replication)?;
         let engine = Engine::new(store.clone(), clock.clone());
         let sessions = Arc::new(Sessions::default());
         let front = Front::new(FrontOptions {
