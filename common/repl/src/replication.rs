@@ -20,13 +20,15 @@ use runtime::clock::HybridClock;
 use runtime::{OnError, Tasks};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use storage::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{Code, Fault, OpTime, ReadConcern, WriteConcern};
 
 /// How long a primary that stops waits for somebody to have everything.
 const RETIRE_CATCH_UP: Time = 2 * SECOND;
+/// And then for somebody to be elected.
+const RETIRE_WAIT: Duration = Duration::from_secs(1);
 /// It stands for no election any more.
 const RETIRE_PERIOD: Time = 60 * SECOND;
 
@@ -249,7 +251,14 @@ impl Replication {
         }
         let command = Command::StepDown { period: RETIRE_PERIOD, catch_up: RETIRE_CATCH_UP, force: true };
         match self.command(command).await {
-            Ok(()) => tracing::info!("handed over before the stop"),
+            Ok(()) => {
+                // The heir has to hear of it, and is better known before connections end.
+                let mut topology = self.topology();
+                let known =
+                    async { while self.view().primary.is_none() && topology.changed().await.is_ok() {} };
+                let is_known = tokio::time::timeout(RETIRE_WAIT, known).await.is_ok();
+                tracing::info!(is_known, "handed over before the stop");
+            }
             Err(fault) => tracing::info!(%fault, "not handed over before the stop"),
         }
     }

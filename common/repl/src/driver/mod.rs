@@ -108,8 +108,9 @@ impl Driver {
 
     /// Everything that follows from the start without anybody else: a set of one has its primary when this returns.
     pub(crate) fn begin(&mut self) -> Result<(), Fault> {
-        self.reconcile_links();
+        // Links say how the configuration calls this member.
         self.publish();
+        self.reconcile_links();
         self.happen(Event::Start)?;
         self.publish();
         Ok(())
