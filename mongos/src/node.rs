@@ -197,7 +197,8 @@ fn selection_timeout(pool: Pool) -> Parameter {
                 RawBsonRef::Double(millis) if millis.fract() == 0.0 && millis >= 0.0 => Some(millis as u64),
                 _ => None,
             };
-            let millis = millis.ok_or_else(|| Fault::bad_value(format!("Invalid value for parameter {name}")))?;
+            let millis =
+                millis.ok_or_else(|| Fault::bad_value(format!("Invalid value for parameter {name}")))?;
             pool.set_selection_timeout(Duration::from_millis(millis));
             Ok(())
         })),

@@ -181,8 +181,7 @@ impl Shards {
             Sending::Write if is_repeatable_write(ctx) => Repeat::Numbered,
             Sending::Write => Repeat::IfRefused,
         };
-        let ask =
-            Ask { request, routing, deadline: ctx.deadline, choice, repeat, killed: Some(&ctx.killed) };
+        let ask = Ask { request, routing, deadline: ctx.deadline, choice, repeat, killed: Some(&ctx.killed) };
         let mut outcome = shard.client.run(ask).await;
         // The primary went while it waited for the write concern: its successor knows the statements, and waits anew.
         if repeat == Repeat::Numbered

@@ -61,7 +61,8 @@ async fn on_route(
                 .finish()?;
             let targets: Vec<Target> =
                 targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
-            let answers = fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
+            let answers =
+                fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &aggregate.ns, answers).await?;
             let mut cursor =
                 MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, remotes).sorted(is_sorted);

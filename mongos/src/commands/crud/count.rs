@@ -2,8 +2,8 @@
 
 use crate::commands::spec;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::scatter::{fan_out, routed, target_filter};
+use crate::shards::Sending;
 use command::{Access, Context, Count, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
@@ -22,7 +22,9 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
             targets => {
                 let shard_request = count.for_each_shard(&request)?;
                 let mut sum = 0_i64;
-                for (_, answer) in fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(shard_request.clone())).await {
+                for (_, answer) in
+                    fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(shard_request.clone())).await
+                {
                     sum += number(&answer?)?;
                 }
                 let skip = i64::try_from(count.skip).unwrap_or(i64::MAX);

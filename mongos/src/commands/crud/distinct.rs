@@ -2,8 +2,8 @@
 
 use crate::commands::spec;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::scatter::{fan_out, routed, target_filter};
+use crate::shards::Sending;
 use bson::RawArrayBuf;
 use command::{Access, Context, Distinct, Reply, Request, Spec};
 use std::collections::BTreeMap;
@@ -25,7 +25,8 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
             [target] => node.ask(&ctx, target, &request, Sending::Read).await,
             targets => {
                 let mut values: BTreeMap<Vec<u8>, bson::RawBson> = BTreeMap::new();
-                for (_, answer) in fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(request.clone())).await {
+                for (_, answer) in fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(request.clone())).await
+                {
                     let reply = answer?;
                     let found = reply
                         .doc

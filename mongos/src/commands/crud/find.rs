@@ -44,7 +44,8 @@ async fn on_route(
             let shard_request = find.for_each_shard(request)?;
             let targets: Vec<Target> =
                 targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
-            let answers = fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
+            let answers =
+                fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &find.ns, answers).await?;
             let cursor = MergedCursor::new(find.ns.clone(), ctx.envelope.session, remotes)
                 .sorted(is_sorted)

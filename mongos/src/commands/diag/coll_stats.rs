@@ -3,8 +3,8 @@
 use super::sums::{fitting, number, sum};
 use crate::commands::spec;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::scatter::{fan_out, routed};
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, CollStats, Context, Reply, Request, Spec};
 use std::sync::Arc;

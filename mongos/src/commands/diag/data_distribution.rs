@@ -2,8 +2,8 @@
 
 use super::sums::number;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::scatter::fan_out;
+use crate::shards::Sending;
 use bson::{Document, RawDocumentBuf, doc};
 use command::{Context, CursorBatch, Request};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(crate) async fn data_distribution(node: &Arc<Node>, ctx: &Context) -> Result
         "$db": "config",
     });
     let config = crate::commands::config_server::target();
-    let listed = CursorBatch::parse(&SharedDoc::from(node.ask(ctx, &config, &list, Sending::Read).await?.doc))?;
+    let listed =
+        CursorBatch::parse(&SharedDoc::from(node.ask(ctx, &config, &list, Sending::Read).await?.doc))?;
     let mut found = Vec::new();
     for collection in &listed.documents {
         let ns =

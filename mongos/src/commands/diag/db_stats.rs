@@ -3,9 +3,9 @@
 use super::sums::{fitting, number, sum};
 use crate::commands::spec;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::routing::Target;
 use crate::scatter::fan_out;
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Context, DbStats, Reply, Request, Spec};
 use std::sync::Arc;

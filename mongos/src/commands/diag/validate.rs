@@ -2,8 +2,8 @@
 
 use crate::commands::spec;
 use crate::node::Node;
-use crate::shards::Sending;
 use crate::scatter::{fan_out, routed};
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Context, Reply, Request, Spec, Validate};
 use std::sync::Arc;
