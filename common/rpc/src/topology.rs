@@ -212,8 +212,7 @@ impl Topology {
         }
         match said.kind {
             MemberKind::Primary if said.election < self.newest => {
-                return self
-                    .other(place, "believes to be primary, but another one was elected since".to_owned());
+                self.other(place, "believes to be primary, but another one was elected since".to_owned());
             }
             MemberKind::Primary => {
                 self.newest = said.election;
