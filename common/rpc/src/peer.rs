@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use proto::cluster as pb;
 use proto::cluster::cluster_client::ClusterClient;
 use proto::cluster::config_client::ConfigClient;
+use proto::replication::replication_client::ReplicationClient;
 use runtime::Tasks;
 use std::io;
 use std::sync::Arc;
@@ -196,7 +197,14 @@ impl Peer {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    /// Runs a unary call of the config service, bounded in time.
+    /// What members of a replica set ask of each other, on the same connection.
+    pub fn replication(&self) -> ReplicationClient<Channel> {
+        ReplicationClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Runs a unary call, bounded in time.
     ///
     /// # Errors
     /// The peer's fault, or `HostUnreachable` (6).

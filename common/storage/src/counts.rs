@@ -93,6 +93,15 @@ impl Counts {
         }
     }
 
+    /// As [`Counts::apply`], for several commits in order.
+    pub(crate) fn apply_all(&self, deltas: impl IntoIterator<Item = (Timestamp, Delta)>) {
+        let mut inner = self.inner.lock();
+        for (at, (ident, change)) in deltas {
+            inner.now.entry(ident).or_default().add(change);
+            inner.pending.push_back((at, (ident, change)));
+        }
+    }
+
     pub(crate) fn get(&self, ident: Ident) -> Count {
         self.inner.lock().now.get(&ident).copied().unwrap_or_default()
     }

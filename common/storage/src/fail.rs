@@ -22,6 +22,10 @@ pub const POINTS: &[&str] = &[
     "spilled",
     "replaying",
     "recovered",
+    "apply-before-append",
+    "apply-appended",
+    "apply-published",
+    "command-applied",
 ];
 
 #[cfg(any(debug_assertions, feature = "failpoints"))]

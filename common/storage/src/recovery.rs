@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::base::Engine;
-use crate::batch::{document_id, entry_value};
+use crate::batch::{document_id, entry_value, index_change_accepted};
 use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
@@ -12,9 +12,10 @@ use crate::collection::{Collection, RecordKey, RecordOrder};
 use crate::control::Control;
 use crate::counts::{Count, Counts};
 use crate::fail;
-use crate::index;
+use crate::index::{self, Builds};
 use crate::keyspace::{self, Ident, Range};
 use crate::oplog::collection::EntryCounts;
+use crate::oplog::side::{self, SideWrite};
 use crate::oplog::{Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
@@ -141,6 +142,9 @@ pub(crate) fn recover(
         checkpointer: Checkpointer::new(checkpoint),
         room: Room::default(),
         term: AtomicI64::new(term),
+        writable: AtomicBool::new(options.writable),
+        applying: Mutex::new(()),
+        builds: Builds::default(),
         closed: AtomicBool::new(false),
         numbers: NumberTable::default(),
         log_counts: EntryCounts::default(),
@@ -153,36 +157,17 @@ pub(crate) fn recover(
 }
 
 impl Store {
-    /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log.
+    /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log. What was not complete at
+    /// all goes on in the background.
     pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
         let checkpoint = self.shared.checkpointer.at();
         for collection in self.catalog().all() {
-            let doubtful: Vec<_> =
-                collection.secondary().filter(|index| !index.usable_at(checkpoint)).cloned().collect();
-            if doubtful.is_empty() {
-                continue;
-            }
-            tracing::info!(ns = %collection.ns, indexes = doubtful.len(), "building indexes again");
-            let (open, ready): (Vec<_>, Vec<_>) =
-                doubtful.into_iter().partition(|index| index.ready.is_none());
-            for index in ready {
+            for index in collection.secondary().filter(|index| !index.usable_at(checkpoint)) {
+                let Some(ready) = index.ready else { continue };
+                tracing::info!(ns = %collection.ns, index = index.name, "building an index again");
                 // As of the first time that may be read through it: the log had what changed later.
-                let at = self.shared.pins.floor().max(index.ready.unwrap_or_default());
+                let at = self.shared.pins.floor().max(ready);
                 index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
-            }
-            if open.is_empty() {
-                continue;
-            }
-            let idents: Vec<Ident> = open.iter().map(|index| index.id.0).collect();
-            match index::build::run(&self.shared, collection.id.0, &idents) {
-                Ok(()) => drop(self.finish_build(collection, &open)?),
-                // A build that was going to fail; whoever asked for it is gone.
-                Err(Error::DuplicateKey(_) | Error::Unindexable { .. }) => {
-                    for index in &open {
-                        self.drop_index(&collection.ns, &index.name)?;
-                    }
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -311,6 +296,16 @@ impl Replay {
                 .map_err(|error| Error::Damaged(format!("oplog entry at {}: {error}", record.at)))?;
             self.entry(entry, at)?;
         }
+        for SideWrite { uuid, record_key, value } in side::decode(&local.side, record.at)? {
+            // As for entries: a collection that is gone is dropped later in the log, or was before the base was written.
+            let ident = self.by_uuid.get(&uuid);
+            let Some(collection) = ident.and_then(|ident| self.collections.get(ident)).cloned() else {
+                continue;
+            };
+            let put = value.as_ref().map(|bytes| RawDocument::from_bytes(bytes)).transpose();
+            let put = put.map_err(|error| Error::Damaged(format!("side write at {at}: {error}")))?;
+            self.change(&collection, &record_key, put, at)?;
+        }
         let counted = &self.counted;
         let fresh = |ident: &Ident| counted.get(ident).is_none_or(|time| *time < at);
         self.counts.apply(at, local.deltas.into_iter().filter(|(ident, _)| fresh(ident)));
@@ -423,25 +418,12 @@ impl Replay {
             self.missing.remove(&key);
         }
         for index in collection.secondary() {
-            let yielded = |doc: Option<&RawDocument>| match doc {
-                Some(doc) => index.yields(doc),
-                None => Ok(index::Keys::default()),
-            };
-            let old_keys = yielded(old)?.keys;
-            let new_keys = yielded(put)?.keys;
-            let full = |key: &[u8]| {
-                let mut full = keyspace::index_prefix(index.id.0);
-                full.extend_from_slice(key);
-                let prefix_len = full.len();
-                full.extend_from_slice(record_key);
-                (full, prefix_len)
-            };
-            for key in old_keys.iter().filter(|key| new_keys.binary_search(key).is_err()) {
-                self.versions.put(&full(key).0, at, None);
+            let change = index_change_accepted(index, record_key, old, put)?;
+            for key in change.removed {
+                self.versions.put(&key, at, None);
             }
-            for key in new_keys.iter().filter(|key| old_keys.binary_search(key).is_err()) {
-                let (full, prefix_len) = full(key);
-                self.versions.put(&full, at, Some(entry_value(prefix_len)));
+            for (key, prefix_len) in change.added {
+                self.versions.put(&key, at, Some(entry_value(prefix_len)));
             }
         }
         let value = put.map(|doc| Bytes::copy_from_slice(doc.as_bytes()));

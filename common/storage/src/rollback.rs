@@ -46,6 +46,7 @@ impl Store {
     pub fn roll_back_to(&self, to: OpTime) -> Result<RolledBack, Error> {
         let shared = &self.shared;
         let refused = |reason: String| Error::RollbackRefused { to: to.ts, reason };
+        let _applying = shared.applying.lock();
         let free = shared.ddl.lock();
         let _pass = shared.checkpointer.pass.lock();
         let section = shared.commit.lock();
@@ -70,6 +71,9 @@ impl Store {
         // Half of it is worth nothing: what is in memory then does not belong together.
         shared.undo(&place, to, &snapshot).inspect_err(|error| shared.log.poison(error))?;
         drop(section);
+        // What goes on belongs to indexes that are no more, or are others by now.
+        shared.builds.clear();
+        shared.start_open_builds()?;
         tracing::warn!(to = %to, entries = done.entries, "rolled back");
         *shared.catalog_changes.lock() += 1;
         shared.catalog_changed.notify_all();

@@ -47,6 +47,11 @@ pub(crate) struct Shared {
     pub checkpointer: Checkpointer,
     pub room: Room,
     pub term: AtomicI64,
+    /// Whether commits of this member's own are taken; changed only in the commit section.
+    pub writable: AtomicBool,
+    /// Records of other members are applied by one at a time.
+    pub applying: Mutex<()>,
+    pub builds: crate::index::Builds,
     pub closed: AtomicBool,
     pub numbers: NumberTable,
     pub log_counts: EntryCounts,
@@ -90,6 +95,7 @@ impl Handle {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.checkpointer.stop();
         self.shared.log.stop();
+        self.shared.builds.join();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a storage thread panicked");
@@ -166,6 +172,7 @@ impl Store {
         let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
         let store = Store { shared, handle };
         store.rebuild_indexes()?;
+        store.shared.start_open_builds()?;
         Ok(store)
     }
 

@@ -21,11 +21,18 @@ const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How far the log is on disk for certain, or why it never will be.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Durable {
+pub struct Durable {
     pub at: OpTime,
     /// How often the log was cut back since it was opened: what waits for a time of another epoch waits in vain.
     pub epoch: u64,
-    pub failed: Option<Arc<Failure>>,
+    pub(crate) failed: Option<Arc<Failure>>,
+}
+
+impl Durable {
+    /// Why nothing will be on disk any more; `None` while all is well.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failure| failure.reason.as_str())
+    }
 }
 
 /// Figures of the log.
@@ -75,6 +82,9 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
+    /// The place before the first record, if there were others before: the log holds all that came after it, as far as it was
+    /// not truncated.
+    pub(super) start: Mutex<OpTime>,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     written_bytes: AtomicU64,
@@ -172,6 +182,7 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
+            start: Mutex::new(OpTime::default()),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -220,6 +231,17 @@ impl Log {
         buffer.last = at;
     }
 
+    /// Appends whole records that follow each other in `bytes`, each with its time and length. Only the commit section does.
+    pub(crate) fn append_all(&self, bytes: &[u8], records: &[(OpTime, usize)]) {
+        let Some((last, _)) = records.last() else { return };
+        let mut buffer = self.buffer.lock();
+        let first = records.first().map_or(last.ts, |(at, _)| at.ts);
+        assert!(first > buffer.last.ts, "oplog must advance: {} then {first}", buffer.last);
+        buffer.records.extend(records.iter().map(|(at, length)| (at.ts, *length)));
+        buffer.bytes.extend_from_slice(bytes);
+        buffer.last = *last;
+    }
+
     /// Lets readers see entries up to `at`, once their data is published.
     pub(crate) fn publish(&self, at: Timestamp) {
         self.visible.send_if_modified(|seen| {
@@ -235,6 +257,11 @@ impl Log {
 
     pub(crate) fn last(&self) -> OpTime {
         self.buffer.lock().last
+    }
+
+    /// The place that the log was begun after.
+    pub(crate) fn start(&self) -> OpTime {
+        *self.start.lock()
     }
 
     pub(crate) fn durable_ts(&self) -> Timestamp {

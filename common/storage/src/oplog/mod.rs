@@ -10,8 +10,10 @@ mod read;
 pub(crate) mod record;
 mod rewind;
 mod segment;
+pub(crate) mod side;
 mod sync;
 
+pub use append::Durable;
 pub(crate) use append::{Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};
 pub use read::{OplogCursor, OplogEntry, OplogReader};

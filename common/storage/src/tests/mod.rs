@@ -8,5 +8,6 @@ mod harness;
 mod kinds;
 mod model;
 mod oplog;
+mod replica;
 mod rollback;
 mod torn;
