@@ -28,8 +28,7 @@ impl Progress {
         if at.term > term {
             return Err(stepped_down());
         }
-        let reached =
-            Reached { config: self.config.as_deref(), term, commit_point: self.commit_point };
+        let reached = Reached { config: self.config.as_deref(), term, commit_point: self.commit_point };
         reached.is_satisfied(at, w, journal, |id| {
             let found = self.positions.iter().find(|(member, _)| *member == id);
             found.map(|(_, position)| *position).unwrap_or_default()

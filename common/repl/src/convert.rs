@@ -115,7 +115,8 @@ pub(crate) fn config(bytes: &[u8]) -> Result<SetConfig, Fault> {
         return Err(malformed("configuration too large"));
     }
     let doc = RawDocument::from_bytes(bytes).map_err(|_| malformed("configuration"))?;
-    let has_id = doc.get_document("settings").is_ok_and(|settings| settings.get_object_id("replicaSetId").is_ok());
+    let has_id =
+        doc.get_document("settings").is_ok_and(|settings| settings.get_object_id("replicaSetId").is_ok());
     if !has_id {
         return Err(malformed("configuration without an id"));
     }
@@ -401,7 +402,10 @@ mod tests {
             Body::Heartbeat { sent: 17, status: status() },
             Body::HeartbeatReply { sent: 0, status: Status { primary: None, source: Some(3), ..status() } },
             Body::KeepAlive { commit_point: at(-1, 0), config: ConfigId { term: 1, version: 1 } },
-            Body::Positions(vec![(1, Position { applied: at(1, 2), durable: at(1, 1) }), (2, Position::default())]),
+            Body::Positions(vec![
+                (1, Position { applied: at(1, 2), durable: at(1, 1) }),
+                (2, Position::default()),
+            ]),
             Body::StepUp,
             Body::Config(Arc::new(config)),
         ];
@@ -463,7 +467,8 @@ mod tests {
         assert_eq!(message(empty.clone()).unwrap_err().code, Code::ProtocolError);
         let step_up = Some(PbBody::StepUp(pb::StepUp {}));
         assert!(message(pb::CoreMessage { term: -1, body: step_up, ..empty.clone() }).is_err());
-        let positions = vec![pb::MemberPosition { member: 0, position: position_to_proto(Position::default()) }; 51];
+        let positions =
+            vec![pb::MemberPosition { member: 0, position: position_to_proto(Position::default()) }; 51];
         let body = Some(PbBody::Positions(pb::Positions { positions }));
         assert!(message(pb::CoreMessage { body, ..empty.clone() }).is_err());
         let body = Some(PbBody::Config(Bytes::from_static(b"\x05\0\0\0\0")));
@@ -472,7 +477,8 @@ mod tests {
 
     #[test]
     fn records_rise() {
-        let record = |ts| record_to_proto(LogRecord { at: at(1, ts), entry: Bytes::new(), side: Bytes::new() });
+        let record =
+            |ts| record_to_proto(LogRecord { at: at(1, ts), entry: Bytes::new(), side: Bytes::new() });
         assert_eq!(records(vec![record(2), record(3)], at(1, 1)).unwrap().len(), 2);
         for bad in [vec![record(1)], vec![record(3), record(2)], vec![record(2), record(2)]] {
             assert!(records(bad, at(1, 1)).is_err());
@@ -481,7 +487,9 @@ mod tests {
 
     #[test]
     fn verdicts_and_ranges_come_back() {
-        for sent in [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }] {
+        for sent in
+            [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }]
+        {
             assert_eq!(verdict(&verdict_to_proto(sent).unwrap()).unwrap(), sent);
         }
         for to in [None, Some(Bytes::from_static(b"z"))] {

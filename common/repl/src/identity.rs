@@ -68,8 +68,7 @@ mod tests {
         let members =
             members.iter().zip(0..).map(|(host, id)| MemberConfig::new(id, host)).collect::<Vec<_>>();
         let config = SetConfig::of("rs", members, false, ObjectId::from_bytes([1; 12]));
-        let identity =
-            Identity { set_name: "rs".to_owned(), host: own.to_owned(), configsvr: false };
+        let identity = Identity { set_name: "rs".to_owned(), host: own.to_owned(), configsvr: false };
         assert_eq!(identity.name_in(&config, hint).as_deref(), expected, "{own} in {config:?}");
     }
 

@@ -207,7 +207,10 @@ fn own_member(
         shown.insert("electionTime", bson::Timestamp::from(view.election_time));
         shown.insert("electionDate", bson::DateTime::from_millis(view.elected_millis));
     }
-    add_config(&mut shown, config.map(|config| config.config_id()).unwrap_or(crate::core::config::ConfigId::NONE));
+    add_config(
+        &mut shown,
+        config.map(|config| config.config_id()).unwrap_or(crate::core::config::ConfigId::NONE),
+    );
     shown.insert("self", true);
     shown.insert("lastHeartbeatMessage", "");
     shown
@@ -223,9 +226,8 @@ fn other_member(view: &View, seen: &Inspection, member: &MemberConfig, now_milli
     let config = view.config.as_ref();
     let timeout = config.map_or(10, |config| config.settings.heartbeat_timeout_seconds) * SECOND;
     let silence = |heard: Time| seen.now.saturating_sub(heard);
-    let is_up = peer.is_some_and(|peer| {
-        peer.is_connected && peer.heard.is_some_and(|heard| silence(heard) < timeout)
-    });
+    let is_up = peer
+        .is_some_and(|peer| peer.is_connected && peer.heard.is_some_and(|heard| silence(heard) < timeout));
     let state = peer.and_then(|peer| peer.state).filter(|_| is_up);
     let (number, name) = match state {
         Some(state) => (state as i32, state_name(state)),

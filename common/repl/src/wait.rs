@@ -1,8 +1,8 @@
 //! Waits of clients: for a write to reach enough members, and for this member to be able to answer a read.
 
 use crate::board::stepped_down;
-use crate::data::Located;
 use crate::convert;
+use crate::data::Located;
 use crate::shared::{Admission, Shared, off_thread};
 use crate::view::ReadAt;
 use command::WriteConcernError;
@@ -194,7 +194,11 @@ async fn applied_to(shared: &Arc<Shared>, to: Timestamp, deadline: Option<Instan
 }
 
 /// Ends when a majority has everything up to there; tells how far it has.
-async fn committed_to(shared: &Arc<Shared>, to: Timestamp, deadline: Option<Instant>) -> Result<OpTime, Fault> {
+async fn committed_to(
+    shared: &Arc<Shared>,
+    to: Timestamp,
+    deadline: Option<Instant>,
+) -> Result<OpTime, Fault> {
     if shared.view.load().is_alone {
         let last = shared.data.last();
         if last.ts >= to && shared.data.durable().ts < to {

@@ -66,7 +66,10 @@ fn check_self(config: &SetConfig, own: &str) -> Result<(), Fault> {
     }
     Err(Fault::new(
         Code::NodeNotElectable,
-        format!("This node, {own}, is not electable under the new configuration for replica set {}", config.name),
+        format!(
+            "This node, {own}, is not electable under the new configuration for replica set {}",
+            config.name
+        ),
     ))
 }
 
@@ -97,7 +100,10 @@ fn check_others(
                     format!("{host} and this member are not both config servers, or both not"),
                 ));
             }
-            Ok(answer) if answer.replica_set_id.is_some() || answer.config != crate::core::config::ConfigId::NONE => {
+            Ok(answer)
+                if answer.replica_set_id.is_some()
+                    || answer.config != crate::core::config::ConfigId::NONE =>
+            {
                 return Err(Fault::new(Code::AlreadyInitialized, format!("{host} is initialized already")));
             }
             Ok(answer) if answer.has_data => {

@@ -102,7 +102,8 @@ async fn run(replication: &Replication, command: Command) -> Result<Reply, Fault
 async fn sync_from(replication: &Replication, host: &str) -> Result<Reply, Fault> {
     let view = replication.view();
     let config = view.config.as_ref();
-    let config = config.ok_or_else(|| Fault::new(Code::NotYetInitialized, "no replset config has been received"))?;
+    let config =
+        config.ok_or_else(|| Fault::new(Code::NotYetInitialized, "no replset config has been received"))?;
     let member = config.members.iter().find(|member| member.host == host);
     let member = member.ok_or_else(|| {
         Fault::new(Code::NodeNotFound, format!("Could not find member \"{host}\" in replica set"))

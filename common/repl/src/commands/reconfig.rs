@@ -50,7 +50,10 @@ fn check_quorum(
             Ok(answer) if answer.replica_set_id.is_some_and(|id| id != old.replica_set_id) => {
                 return Err(Fault::new(
                     Code::NewReplicaSetConfigurationIncompatible,
-                    format!("Our replica set ID did not match that of our request target, replSetId: {:?}, requestTarget: {host}", answer.replica_set_id),
+                    format!(
+                        "Our replica set ID did not match that of our request target, replSetId: {:?}, requestTarget: {host}",
+                        answer.replica_set_id
+                    ),
                 ));
             }
             Ok(_) => Ok(()),
@@ -81,7 +84,9 @@ fn check_quorum(
     if !electable {
         return Err(Fault::new(
             Code::NodeNotFound,
-            format!("Quorum check failed because no electable nodes responded; at least one required for config; the following nodes did not respond affirmatively: {failed}"),
+            format!(
+                "Quorum check failed because no electable nodes responded; at least one required for config; the following nodes did not respond affirmatively: {failed}"
+            ),
         ));
     }
     Ok(())

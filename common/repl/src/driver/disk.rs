@@ -1,9 +1,9 @@
 //! What the member keeps beside its log: two facts in storage's control file. A change here is a change of the format.
 
 use crate::convert;
+use crate::core::Restored;
 use crate::core::config::SetConfig;
 use crate::core::effect::Persistent;
-use crate::core::{Restored};
 use crate::data::Data;
 use bson::{RawBson, RawDocument, RawDocumentBuf, rawdoc};
 use std::sync::Arc;

@@ -130,7 +130,10 @@ impl Run {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) => return Err(rpc::convert::status_to_fault(&self.host, &status)),
             Err(_) => {
-                return Err(Fault::new(types::Code::HostUnreachable, format!("{} does not answer", self.host)));
+                return Err(Fault::new(
+                    types::Code::HostUnreachable,
+                    format!("{} does not answer", self.host),
+                ));
             }
         };
         loop {

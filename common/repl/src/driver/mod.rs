@@ -46,11 +46,7 @@ pub(crate) enum Feed {
     /// From the plane, for the job of that number; `go` asks whether entries of that source may be written.
     Plane { generation: u64, event: Event, go: Option<oneshot::Sender<bool>> },
     /// Somebody asks; `own_name` is how the configuration in the command calls this process.
-    Command {
-        command: Command,
-        own_name: Option<String>,
-        reply: oneshot::Sender<Result<(), Fault>>,
-    },
+    Command { command: Command, own_name: Option<String>, reply: oneshot::Sender<Result<(), Fault>> },
     /// How everything is.
     Inspect(oneshot::Sender<Inspection>),
     /// What cannot be gone on with.
@@ -80,7 +76,12 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, member: Member, inbox: mpsc::Receiver<Feed>, own_name: String) -> Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        member: Member,
+        inbox: mpsc::Receiver<Feed>,
+        own_name: String,
+    ) -> Driver {
         let plane = Plane::start(shared.clone());
         let position = member.position();
         Driver {
@@ -200,7 +201,11 @@ impl Driver {
 
     fn message(&mut self, sender: &Sender, message: Message) -> Result<(), Fault> {
         if message.term > self.member.term().saturating_add(TERM_JUMP_MAX) {
-            tracing::warn!(from = sender.host, term = message.term, "message refused: its term is too far ahead");
+            tracing::warn!(
+                from = sender.host,
+                term = message.term,
+                "message refused: its term is too far ahead"
+            );
             return Ok(());
         }
         let is_config = matches!(message.body, Body::Config(_));
@@ -310,7 +315,12 @@ impl Driver {
             Effect::StoreConfig(config) => {
                 let data = &self.shared.data;
                 blocking(|| disk::store_config(&**data, &config))?;
-                tracing::info!(version = config.version, term = config.term, members = config.members.len(), "configuration installed");
+                tracing::info!(
+                    version = config.version,
+                    term = config.term,
+                    members = config.members.len(),
+                    "configuration installed"
+                );
                 self.publish();
                 self.reconcile_links();
             }
@@ -514,7 +524,8 @@ impl Driver {
         let is_alone = self.is_alone();
         let is_same = old.state == member.state()
             && old.term == member.term()
-            && old.config.as_ref().map(|config| config.config_id()) == member.config().map(|_| member.config_id())
+            && old.config.as_ref().map(|config| config.config_id())
+                == member.config().map(|_| member.config_id())
             && old.me == member.id()
             && old.primary == member.primary()
             && old.accepts_writes == self.office.is_some()

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Notify, Semaphore, oneshot};
-use types::Fault;
 use tokio_util::sync::CancellationToken;
+use types::Fault;
 
 /// From whom.
 #[derive(Debug, Clone, PartialEq, Eq)]

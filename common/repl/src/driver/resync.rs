@@ -28,7 +28,10 @@ const ATTEMPTS_MAX: u32 = 5;
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(work: &Work, source: &Source) {
-    tracing::info!(source = source.host, "initial sync begins: the data here is replaced by that of the source");
+    tracing::info!(
+        source = source.host,
+        "initial sync begins: the data here is replaced by that of the source"
+    );
     let started = Instant::now();
     *work.shared.copy.lock() = Some(CopyStatus::begun(&source.host));
     let outcome = work.until_ended(copy(work, source)).await;
@@ -129,7 +132,11 @@ async fn begin(work: &Work, source: &Source) -> Result<Begin, Fault> {
         last: convert::op_time(reply.last)?,
         at: Timestamp(reply.at),
         catalog: reply.catalog.into_iter().map(entry).collect::<Result<_, _>>()?,
-        ranges: reply.ranges.into_iter().map(|range| convert::range(Some(range))).collect::<Result<_, _>>()?,
+        ranges: reply
+            .ranges
+            .into_iter()
+            .map(|range| convert::range(Some(range)))
+            .collect::<Result<_, _>>()?,
         bytes: reply.bytes,
     })
 }
@@ -173,7 +180,8 @@ async fn copy_rest(
     };
     let mut pieces = peer.unary(BEGIN_TIMEOUT, client.copy_range(request)).await.map_err(Stop::Source)?;
     loop {
-        let late = |_| Stop::Source(Fault::new(Code::HostUnreachable, format!("{} does not answer", source.host)));
+        let late =
+            |_| Stop::Source(Fault::new(Code::HostUnreachable, format!("{} does not answer", source.host)));
         let piece = tokio::time::timeout(PIECE_TIMEOUT, pieces.message()).await.map_err(late)?;
         let piece =
             piece.map_err(|status| Stop::Source(rpc::convert::status_to_fault(&source.host, &status)))?;

@@ -14,7 +14,10 @@ const PIECE_BYTES_MAX: usize = 1024 * 1024;
 const OUTBOX_COUNT_MAX: usize = 2;
 const PARTS_COUNT_MAX: u32 = 64;
 
-pub(super) async fn begin(shared: &Shared, request: pb::BeginCopyRequest) -> Result<pb::BeginCopyReply, Fault> {
+pub(super) async fn begin(
+    shared: &Shared,
+    request: pb::BeginCopyRequest,
+) -> Result<pb::BeginCopyReply, Fault> {
     shared.admit(request.sender)?;
     shared.check_has_data()?;
     let parts = request.parts.clamp(1, PARTS_COUNT_MAX) as usize;

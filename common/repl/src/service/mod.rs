@@ -48,14 +48,18 @@ impl Shared {
         let own = &self.identity.set_name;
         let refused = |why: String| Err(Fault::new(Code::InvalidReplicaSetConfig, why));
         if sender.set != *own {
-            return refused(format!("{} is of replica set {}, this is a member of {own}", sender.host, sender.set));
+            return refused(format!(
+                "{} is of replica set {}, this is a member of {own}",
+                sender.host, sender.set
+            ));
         }
         let view = self.view.load();
         let id = view.config.as_ref().map(|config| config.replica_set_id);
         match (sender.replica_set_id, id) {
-            (Some(theirs), Some(ours)) if theirs != ours => {
-                refused(format!("{} is of another replica set named {own}: our replica set ID did not match that of our request target", sender.host))
-            }
+            (Some(theirs), Some(ours)) if theirs != ours => refused(format!(
+                "{} is of another replica set named {own}: our replica set ID did not match that of our request target",
+                sender.host
+            )),
             _ => Ok(sender),
         }
     }
@@ -64,7 +68,9 @@ impl Shared {
     fn check_has_data(&self) -> Result<(), Fault> {
         match self.view.load().state {
             State::Primary | State::Secondary => Ok(()),
-            state => Err(Fault::new(Code::NotPrimaryOrSecondary, format!("this member is in state {state:?}"))),
+            state => {
+                Err(Fault::new(Code::NotPrimaryOrSecondary, format!("this member is in state {state:?}")))
+            }
         }
     }
 }
@@ -97,11 +103,15 @@ impl Rpc for Service {
     }
 
     async fn pull(&self, request: Request<pb::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
-        let batches = pull::open(&self.shared, request.into_inner()).await.map_err(|fault| fault_to_status(&fault))?;
+        let batches =
+            pull::open(&self.shared, request.into_inner()).await.map_err(|fault| fault_to_status(&fault))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(batches))))
     }
 
-    async fn op_times(&self, request: Request<pb::OpTimesRequest>) -> Result<Response<pb::OpTimesReply>, Status> {
+    async fn op_times(
+        &self,
+        request: Request<pb::OpTimesRequest>,
+    ) -> Result<Response<pb::OpTimesReply>, Status> {
         let request = request.into_inner();
         let answer = async {
             self.shared.admit(request.sender)?;
@@ -133,7 +143,10 @@ impl Rpc for Service {
         }))
     }
 
-    async fn advance(&self, request: Request<pb::AdvanceRequest>) -> Result<Response<pb::AdvanceReply>, Status> {
+    async fn advance(
+        &self,
+        request: Request<pb::AdvanceRequest>,
+    ) -> Result<Response<pb::AdvanceReply>, Status> {
         let request = request.into_inner();
         let answer = async {
             self.shared.admit(request.sender)?;
@@ -157,7 +170,8 @@ impl Rpc for Service {
         &self,
         request: Request<pb::CopyRangeRequest>,
     ) -> Result<Response<Self::CopyRangeStream>, Status> {
-        let pieces = copy::range(&self.shared, request.into_inner()).await.map_err(|fault| fault_to_status(&fault))?;
+        let pieces =
+            copy::range(&self.shared, request.into_inner()).await.map_err(|fault| fault_to_status(&fault))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(pieces))))
     }
 }

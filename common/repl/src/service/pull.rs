@@ -21,7 +21,10 @@ const COMMIT_POINT_WAIT: Duration = Duration::from_millis(2);
 
 type Answer = Result<pb::PullBatch, Status>;
 
-pub(super) async fn open(shared: &Arc<Shared>, request: pb::PullRequest) -> Result<mpsc::Receiver<Answer>, Fault> {
+pub(super) async fn open(
+    shared: &Arc<Shared>,
+    request: pb::PullRequest,
+) -> Result<mpsc::Receiver<Answer>, Fault> {
     let sender = shared.admit(request.sender)?;
     let after = convert::op_time(request.after)?;
     // Before anything is looked up: what is cut later ends the stream.
