@@ -1,11 +1,12 @@
 //! The composition root of a router: builds the parts bottom-up, and is the state that commands run against.
 
 use crate::config::Config;
+use crate::defaults::Defaults;
 use crate::routing::{RoutingCache, Target, watch};
 use crate::scatter::MergedCursor;
 use crate::shards::{Heard, Sending, Shards, label_write};
 use bson::{Bson, Document, RawBsonRef, doc};
-use command::{BoxFuture, Context, Reply, Request};
+use command::{BoxFuture, Context, Reply, Request, RwDefaults};
 use frontend::parameters::Parameter;
 use frontend::{Front, FrontOptions, Frontend, Gossip, Hello, Host, Registry, Role};
 use query::context::ParseContext;
@@ -53,6 +54,8 @@ pub struct Node {
     /// Requests that a shard refused as stale.
     pub stale_routes: Counter,
     topology: watch_channel::Sender<u64>,
+    /// The concerns of clients that name none.
+    pub defaults: Defaults,
 }
 
 impl Node {
@@ -97,6 +100,7 @@ impl Node {
             tasks: tasks.clone(),
             stale_routes,
             topology: watch_channel::channel(0).0,
+            defaults: Defaults::default(),
         });
         let registry = Arc::new(Registry::new(crate::commands::table())?);
         let listening = Frontend::start(node.clone(), registry, config.listen(), &tasks).await?;
@@ -104,6 +108,7 @@ impl Node {
             metrics.serve(address, &tasks).await.map_err(Error::Metrics)?;
         }
         tasks.spawn("metadata-watch", watch(node.clone()));
+        tasks.spawn("rw-defaults", crate::defaults::follow(node.clone()));
         tasks.spawn("reaper", reap(node.clone()));
         // A router answers no operations of peers.
         drop(listening.grpc_incoming);
@@ -243,6 +248,10 @@ impl Host for Node {
         let cluster_time = self.clock.latest();
         (cluster_time != Timestamp::ZERO)
             .then(|| Gossip { cluster_time, operation_time: self.shards.operation_time() })
+    }
+
+    fn defaults(&self) -> Option<Arc<RwDefaults>> {
+        self.defaults.get()
     }
 
     fn observe(&self, cluster_time: Timestamp) -> Result<(), Fault> {

@@ -21,6 +21,8 @@ pub struct Envelope {
     pub read_concern: ReadConcern,
     /// `None` where the client named none.
     pub write_concern: Option<WriteConcern>,
+    /// A router put the write concern there, because an administrator set it for all.
+    pub write_concern_is_default: bool,
     /// `maxTimeMS`; `None` where there is no bound.
     pub max_time: Option<Duration>,
     pub read_preference: ReadPreference,
@@ -99,6 +101,8 @@ impl Envelope {
                 }
                 ("writeConcern", RawBsonRef::Document(concern)) => {
                     envelope.write_concern = Some(WriteConcern::parse(concern)?);
+                    envelope.write_concern_is_default =
+                        concern.get_str("provenance").is_ok_and(|source| source == "customDefault");
                 }
                 ("maxTimeMS", value) => envelope.max_time = max_time(value)?,
                 ("$readPreference", RawBsonRef::Document(preference)) => {

@@ -6,7 +6,7 @@ use crate::host::satisfiable_alone;
 use command::{BoxFuture, WriteConcernError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use types::{Code, Fault, OpTime, ReadConcern, ReadConcernLevel, WriteConcern};
+use types::{Code, Fault, OpTime, ReadAt, ReadConcern, ReadConcernLevel, WriteConcern};
 
 /// Waits for the journal where the concern asks for it.
 pub(crate) fn single_member(
@@ -42,18 +42,44 @@ pub(crate) fn single_member(
     })
 }
 
-/// The newest snapshot of a member that stands alone is what a majority has.
+/// What the journal of a member that stands alone has is what a majority has.
 pub(crate) fn read_ready(
     engine: &Arc<Engine>,
     concern: &ReadConcern,
     deadline: Option<Instant>,
-) -> BoxFuture<Result<(), Fault>> {
-    let _ = (engine, deadline);
-    let outcome = match concern.level {
-        Some(ReadConcernLevel::Snapshot) => Err(Fault::not_implemented("readConcern level snapshot")),
-        _ => Ok(()),
-    };
-    Box::pin(std::future::ready(outcome))
+) -> BoxFuture<Result<ReadAt, Fault>> {
+    let (engine, concern) = (Arc::clone(engine), *concern);
+    Box::pin(async move {
+        let store = engine.store();
+        if let Some(wanted) = concern.after_cluster_time.or(concern.at_cluster_time)
+            && store.last_op_time().ts < wanted
+        {
+            return Err(Fault::new(
+                Code::InvalidOptions,
+                format!("readConcern time {wanted} must not be greater than the current clusterTime"),
+            ));
+        }
+        let settled = match concern.level {
+            None | Some(ReadConcernLevel::Local | ReadConcernLevel::Available) => return Ok(ReadAt::Latest),
+            Some(ReadConcernLevel::Majority | ReadConcernLevel::Snapshot) => {
+                concern.after_cluster_time.or(concern.at_cluster_time)
+            }
+            Some(ReadConcernLevel::Linearizable) => Some(store.last_op_time().ts),
+        };
+        if let Some(ts) = settled
+            && store.durable_op_time().ts < ts
+        {
+            let synced = store.durable(OpTime { ts, term: store.last_op_time().term });
+            match deadline {
+                None => synced.await,
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), synced)
+                    .await
+                    .map_err(|_| Fault::new(Code::MaxTimeMSExpired, "operation exceeded time limit"))?,
+            }
+            .map_err(|error| error.fault())?;
+        }
+        Ok(ReadAt::At(concern.at_cluster_time.unwrap_or(store.durable_op_time().ts)))
+    })
 }
 
 fn bound(timeout: Duration, deadline: Option<Instant>) -> Option<Duration> {

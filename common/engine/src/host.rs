@@ -2,11 +2,11 @@
 //! The defaults are those of a member that stands alone and owns all that it stores.
 
 use crate::Engine;
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 use command::{BoxFuture, WriteConcernError};
 use std::sync::Arc;
 use std::time::Instant;
-use types::{Code, Fault, Namespace, OpTime, ReadConcern, W, WriteConcern};
+use types::{Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, W, WriteConcern};
 
 /// Tells which stored documents belong to this shard; the others are invisible.
 pub trait DocumentFilter: Send + Sync {
@@ -83,8 +83,41 @@ pub trait HasEngine: Send + Sync + 'static {
         crate::acknowledge::single_member(self.engine(), op_time, concern, deadline)
     }
 
-    /// Ends when a read with this concern may take the newest snapshot. Here: at once, unless a later time is asked for.
-    fn read_ready(&self, concern: &ReadConcern, deadline: Option<Instant>) -> BoxFuture<Result<(), Fault>> {
+    /// The write concern of clients that name none, where no administrator set one.
+    fn implicit_write_concern(&self) -> WriteConcern {
+        WriteConcern::default()
+    }
+
+    /// Whether this member keeps the defaults of clients that name no concern.
+    ///
+    /// # Errors
+    /// 51301 on a shard, whose cluster keeps them.
+    fn check_keeps_defaults(&self, command: &str) -> Result<(), Fault> {
+        let _ = command;
+        Ok(())
+    }
+
+    /// Called after the defaults were changed through this member.
+    fn defaults_changed(&self) {}
+
+    /// Whether nothing is to be written now that no client asks for: somebody copies the files.
+    fn holds_background_writes(&self) -> bool {
+        false
+    }
+
+    /// The documents of a collection that is shown but not stored; `None` for all others.
+    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        let _ = ns;
+        None
+    }
+
+    /// Ends when a read with this concern is possible, and says where to take its snapshot. Asked only where the newest snapshot
+    /// will not do. Here: a set of one member, so what its journal has is what a majority has.
+    fn read_ready(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<ReadAt, Fault>> {
         crate::acknowledge::read_ready(self.engine(), concern, deadline)
     }
 }

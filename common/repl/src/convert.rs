@@ -301,10 +301,11 @@ fn is_of_term(request: &pb::VoteRequest, term: i64) -> bool {
 }
 
 /// A verdict for the wire; one that says that nobody could be asked is not sent.
-pub(crate) fn verdict_to_proto(verdict: Verdict) -> Option<pb::Verdict> {
+/// `last` is the end of the log at that moment.
+pub(crate) fn verdict_to_proto(verdict: Verdict, last: OpTime) -> Option<pb::Verdict> {
     use pb::verdict::Kind;
     let (kind, at) = match verdict {
-        Verdict::Found => (Kind::Found, OpTime::default()),
+        Verdict::Found => (Kind::Found, last),
         Verdict::Diverged { last } => (Kind::Diverged, last),
         Verdict::TooOld { first } => (Kind::TooOld, first),
         Verdict::Failed => return None,
@@ -312,14 +313,16 @@ pub(crate) fn verdict_to_proto(verdict: Verdict) -> Option<pb::Verdict> {
     Some(pb::Verdict { kind: kind.into(), at: op_time_to_proto(at) })
 }
 
-pub(crate) fn verdict(verdict: &pb::Verdict) -> Result<Verdict, Fault> {
+/// The verdict, and the place that it names: of [`Verdict::Found`] the end of the log.
+pub(crate) fn verdict(verdict: &pb::Verdict) -> Result<(Verdict, OpTime), Fault> {
     use pb::verdict::Kind;
     let at = op_time(verdict.at)?;
-    Ok(match Kind::try_from(verdict.kind).map_err(|_| malformed("verdict"))? {
+    let verdict = match Kind::try_from(verdict.kind).map_err(|_| malformed("verdict"))? {
         Kind::Found => Verdict::Found,
         Kind::Diverged => Verdict::Diverged { last: at },
         Kind::TooOld => Verdict::TooOld { first: at },
-    })
+    };
+    Ok((verdict, at))
 }
 
 pub(crate) fn record_to_proto(record: LogRecord) -> pb::LogRecord {
@@ -490,7 +493,11 @@ mod tests {
         for sent in
             [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }]
         {
+<<<<<<< HEAD
             assert_eq!(verdict(&verdict_to_proto(sent).unwrap()).unwrap(), sent);
+=======
+            assert_eq!(verdict(&verdict_to_proto(sent, at(2, 3)).unwrap()).unwrap().0, sent);
+>>>>>>> serve
         }
         for to in [None, Some(Bytes::from_static(b"z"))] {
             let sent = KeyRange { uuid: Uuid([3; 16]), from: Bytes::from_static(b"a"), to };

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 use types::{Fault, OpTime, Timestamp, Uuid};
 
-pub use storage::LogRecord;
+pub(crate) use storage::LogRecord;
 
 /// What a log has at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Located {
+pub(crate) enum Located {
     Found,
     /// The log goes back that far and has no such entry.
     NotThere {
@@ -26,7 +26,7 @@ pub enum Located {
 
 /// A stretch of a collection's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRange {
+pub(crate) struct KeyRange {
     pub uuid: Uuid,
     /// Empty is unbounded.
     pub from: Bytes,
@@ -35,7 +35,7 @@ pub struct KeyRange {
 }
 
 /// Records of the log in their order. At the end `next` is `Ok(None)`; asked again later it goes on.
-pub trait Records: Send {
+pub(crate) trait Records: Send {
     /// The next one.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ pub trait Records: Send {
 
 /// What a copy of the data begins with.
 #[derive(Debug, Clone)]
-pub struct Export {
+pub(crate) struct Export {
     /// The end of the log: what follows it is to be applied after the copy.
     pub last: OpTime,
     /// When catalogue and ranges are from.
@@ -58,13 +58,13 @@ pub struct Export {
 
 /// A piece of a copy: records as they are at one time, and whether more follow in the range.
 #[derive(Debug, Clone)]
-pub struct Piece {
+pub(crate) struct Piece {
     pub at: Timestamp,
     pub records: Vec<(Bytes, Bytes)>,
 }
 
 /// The records of one range, at one time.
-pub trait Pieces: Send {
+pub(crate) trait Pieces: Send {
     /// The next so many bytes, roughly; `None` at the end.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ pub trait Pieces: Send {
 }
 
 /// Storage, as replication sees it.
-pub trait Data: Send + Sync + 'static {
+pub(crate) trait Data: Send + Sync + 'static {
     /// The last entry.
     fn last(&self) -> OpTime;
     /// Up to where the log is synced.
@@ -92,8 +92,6 @@ pub trait Data: Send + Sync + 'static {
     /// # Errors
     /// If the log cannot be written.
     fn noop(&self, message: &bson::RawDocument) -> Result<OpTime, Fault>;
-    /// Entries to come are later than that.
-    fn observe(&self, to: Timestamp);
     /// Applies records that follow the last one, all visible together.
     ///
     /// # Errors

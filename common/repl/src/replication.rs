@@ -153,6 +153,11 @@ impl Replication {
         wait::check_writable(&self.shared)
     }
 
+    /// Whether a write may begin now without [`Replication::admit_write`].
+    pub fn admits_writes(&self) -> bool {
+        *self.shared.admission.borrow() == Admission::Open
+    }
+
     /// Waits while a step-down holds writes back.
     ///
     /// # Errors

@@ -2,7 +2,6 @@
 
 use crate::board::Board;
 use crate::convert::Sender;
-use crate::core::config::MemberId;
 use crate::core::timer::{SECOND, Time};
 use crate::data::Data;
 use crate::driver::Feed;
@@ -95,11 +94,6 @@ impl Shared {
             host: view.own_host().unwrap_or(&self.identity.host).to_owned(),
             to: to.to_owned(),
         }
-    }
-
-    /// `host:port` of a member.
-    pub(crate) fn host_of(&self, id: MemberId) -> Option<String> {
-        self.view.load().config.as_ref()?.member(id).map(|member| member.host.clone())
     }
 
     /// Something happened; waits where the driver has much to do.

@@ -71,10 +71,6 @@ impl Data for StoreData {
         self.store.noop(message).map_err(fault)
     }
 
-    fn observe(&self, to: Timestamp) {
-        self.clock.observe(to);
-    }
-
     fn apply(&self, records: &[LogRecord]) -> Result<OpTime, Fault> {
         let last = self.store.apply(records).map_err(fault)?;
         self.clock.observe(last.ts);

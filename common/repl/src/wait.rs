@@ -1,21 +1,14 @@
 //! Waits of clients: for a write to reach enough members, and for this member to be able to answer a read.
 
 use crate::board::stepped_down;
-use crate::convert;
 use crate::data::Located;
 use crate::shared::{Admission, Shared, off_thread};
 use crate::view::ReadAt;
 use command::WriteConcernError;
-use proto::replication as pb;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use types::concern::{ReadConcernLevel, W};
 use types::{Code, Fault, OpTime, ReadConcern, Timestamp, WriteConcern};
-
-/// How long the primary may take for the entry that a wait for a cluster time needs.
-const ADVANCE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The entry may come by itself.
-const ADVANCE_WAIT: Duration = Duration::from_millis(10);
 
 fn out_of_time() -> Fault {
     Fault::new(Code::MaxTimeMSExpired, "operation exceeded time limit")
@@ -178,19 +171,10 @@ async fn applied_to(shared: &Arc<Shared>, to: Timestamp, deadline: Option<Instan
     if *visible.borrow_and_update() >= to {
         return Ok(());
     }
-    let wait = async {
-        let soon = tokio::time::timeout(ADVANCE_WAIT, visible.wait_for(|visible| *visible >= to));
-        if soon.await.is_ok() {
-            return Ok(());
-        }
-        // Without further writes it would never come.
-        ask_for_entry(shared, to).await;
-        match visible.wait_for(|visible| *visible >= to).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
-        }
-    };
-    in_time(deadline, wait).await?
+    match in_time(deadline, visible.wait_for(|visible| *visible >= to)).await? {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
+    }
 }
 
 /// Ends when a majority has everything up to there; tells how far it has.
@@ -215,38 +199,4 @@ async fn committed_to(
         Ok(point) => Ok(*point),
         Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
     }
-}
-
-/// Sees to it that the log goes past a time.
-async fn ask_for_entry(shared: &Arc<Shared>, to: Timestamp) {
-    let outcome = async {
-        if check_writable(shared).is_ok() {
-            return advance(shared, to).await.map(drop);
-        }
-        let host = shared.view.load().primary_host().map(str::to_owned);
-        let host = host.ok_or_else(|| Fault::new(Code::NotWritablePrimary, "no primary is known"))?;
-        let peer = shared.peers.get(&host)?;
-        let mut client = peer.replication();
-        let request =
-            pb::AdvanceRequest { sender: Some(convert::sender_to_proto(&shared.sender(&host))), to: to.0 };
-        peer.unary(ADVANCE_TIMEOUT, client.advance(request)).await.map(drop)
-    };
-    if let Err(fault) = outcome.await {
-        tracing::debug!(%fault, "no entry to be had for a read that waits for a time");
-    }
-}
-
-/// A primary writes an entry at or after a time, unless it has one.
-pub(crate) async fn advance(shared: &Arc<Shared>, to: Timestamp) -> Result<OpTime, Fault> {
-    check_writable(shared)?;
-    let last = shared.data.last();
-    if last.ts >= to {
-        return Ok(last);
-    }
-    let data = shared.data.clone();
-    off_thread(move || {
-        data.observe(to);
-        data.noop(&bson::rawdoc! { "msg": "a read waits for a later time" })
-    })
-    .await
 }

@@ -10,7 +10,7 @@ mod op_time;
 mod read_preference;
 mod version;
 
-pub use concern::{ReadConcern, ReadConcernLevel, W, WriteConcern};
+pub use concern::{ReadAt, ReadConcern, ReadConcernLevel, W, WriteConcern};
 pub use error::{Code, Fault, Label, StaleRoute};
 pub use ids::{SessionId, ShardId, TxnNumber, Uuid};
 pub use namespace::Namespace;

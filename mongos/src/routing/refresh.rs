@@ -59,6 +59,7 @@ async fn follow(node: &Node) -> Result<(), tonic::Status> {
                     tracing::warn!(%fault, "shards could not be read");
                 }
             }
+            Some(change::What::Defaults(_)) => node.defaults.changed(),
             None => {}
         }
     }

@@ -11,8 +11,9 @@ use rpc::{Pool, SetClient, cluster};
 use runtime::Tasks;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::OwnedRwLockReadGuard;
+use tokio::sync::{Notify, OwnedRwLockReadGuard};
 use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, ShardVersion, StaleRoute};
 
 /// How long the config server may take to tell a version.
@@ -22,6 +23,9 @@ const CRITICAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Gates that are kept; beyond it, those that nobody is inside of go, and the config server is asked anew.
 const GATE_COUNT_MAX: usize = 100_000;
+
+/// No term.
+const NO_OFFICE: i64 = i64::MIN;
 
 /// Held by a writer while it runs: a critical section waits for it.
 pub type Admitted = Option<OwnedRwLockReadGuard<Known>>;
@@ -40,6 +44,11 @@ pub struct VersionGate {
     collections: Mutex<HashMap<Namespace, CollectionGate>>,
     databases: Databases,
     critical: CriticalSections,
+    /// The term in which this member answers for the sections that were open when it became primary; [`NO_OFFICE`] otherwise.
+    office: AtomicI64,
+    office_changed: Notify,
+    /// The highest term of a primary of the config server that asked for anything.
+    config_term: AtomicI64,
     pool: Pool,
     tasks: Tasks,
 }
@@ -52,6 +61,9 @@ impl VersionGate {
             collections: Mutex::default(),
             databases: Databases::default(),
             critical: CriticalSections::default(),
+            office: AtomicI64::new(NO_OFFICE),
+            office_changed: Notify::new(),
+            config_term: AtomicI64::new(0),
             pool,
             tasks: tasks.clone(),
         }
@@ -75,6 +87,11 @@ impl VersionGate {
         self.place.load().as_deref().map(|place| place.identity.clone())
     }
 
+    /// Whether there is an identity.
+    pub fn has_identity(&self) -> bool {
+        self.place.load().is_some()
+    }
+
     /// The gate of one collection.
     pub fn collection(&self, ns: &Namespace) -> CollectionGate {
         let mut collections = self.collections.lock();
@@ -89,8 +106,18 @@ impl VersionGate {
         }
     }
 
-    /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting.
-    pub fn try_admit(&self, ns: Option<&Namespace>, db: &str, routing: &Routing) -> Option<Admitted> {
+    /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting. A write comes
+    /// with the term in which it is to happen.
+    pub fn try_admit(
+        &self,
+        ns: Option<&Namespace>,
+        db: &str,
+        routing: &Routing,
+        term: Option<i64>,
+    ) -> Option<Admitted> {
+        if term.is_some_and(|term| self.office.load(Ordering::Acquire) != term) {
+            return None;
+        }
         if let Some(received) = routing.database_version
             && self.databases.get(db) != Some(Some(received))
         {
@@ -114,7 +141,11 @@ impl VersionGate {
         ns: Option<&Namespace>,
         db: &str,
         routing: &Routing,
+        term: Option<i64>,
     ) -> Result<Admitted, Fault> {
+        if let Some(term) = term {
+            self.in_office(term).await?;
+        }
         if let Some(received) = routing.database_version {
             self.check_database(db, received).await?;
         }
@@ -122,6 +153,73 @@ impl VersionGate {
             (Some(ns), Some(received)) => self.check_collection(ns, received).await.map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Ends when this member answers for the sections of its shard in that term.
+    async fn in_office(&self, term: i64) -> Result<(), Fault> {
+        let taken = async {
+            loop {
+                let changed = self.office_changed.notified();
+                if self.office.load(Ordering::Acquire) == term {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(CRITICAL_WAIT, taken).await.map_err(|_| {
+            Fault::new(
+                Code::NotWritablePrimary,
+                format!("not primary: this member does not govern in term {term}"),
+            )
+        })
+    }
+
+    /// This member is primary in a new term: what it knew as a secondary may be older than what its routers know, and the sections that
+    /// were open before are open still.
+    ///
+    /// # Errors
+    /// As [`CriticalSections::enter`].
+    pub async fn take_office(&self, term: i64, sections: &[Namespace]) -> Result<(), Fault> {
+        self.critical.abandon();
+        self.doubt_all().await;
+        for ns in sections {
+            self.critical.enter(ns, &self.collection(ns), 0, &self.tasks).await?;
+        }
+        self.office.store(term, Ordering::Release);
+        self.office_changed.notify_waiters();
+        Ok(())
+    }
+
+    /// This member is no primary any more.
+    pub fn leave_office(&self) {
+        self.office.store(NO_OFFICE, Ordering::Release);
+        self.critical.abandon();
+    }
+
+    /// Forgets everything about collections and databases: the config server is asked anew. Waits for the writers inside.
+    pub fn doubt_all(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.databases.forget_all();
+        let gates: Vec<CollectionGate> = self.collections.lock().values().cloned().collect();
+        async move {
+            for gate in gates {
+                gate.forget().await;
+            }
+        }
+    }
+
+    /// Whether a primary of the config server may still ask for anything.
+    ///
+    /// # Errors
+    /// `StaleTerm` (135) once a later one was heard of.
+    pub fn hear_config_term(&self, term: i64) -> Result<(), Fault> {
+        let known = self.config_term.fetch_max(term, Ordering::AcqRel);
+        if term < known {
+            return Err(Fault::new(
+                Code::StaleTerm,
+                format!("the config server has had a primary in term {known} since term {term}"),
+            ));
+        }
+        Ok(())
     }
 
     async fn check_database(&self, db: &str, received: DatabaseVersion) -> Result<(), Fault> {
@@ -186,8 +284,12 @@ impl VersionGate {
     ///
     /// # Errors
     /// As [`CriticalSections::enter`].
-    pub async fn enter_critical(&self, ns: &Namespace) -> Result<(), Fault> {
-        self.critical.enter(ns, &self.collection(ns), &self.tasks).await
+    pub async fn enter_critical(&self, ns: &Namespace, config_term: i64) -> Result<(), Fault> {
+        // What an earlier primary of the config server held back, it will not change any more.
+        if self.critical.term_of(ns).is_some_and(|term| term < config_term) {
+            self.critical.leave(ns).await;
+        }
+        self.critical.enter(ns, &self.collection(ns), config_term, &self.tasks).await
     }
 
     /// Ends a critical section; nothing is known of the collection afterwards.

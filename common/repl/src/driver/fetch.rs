@@ -22,7 +22,7 @@ pub(super) async fn run(work: &Work, source: &Source) {
     let opened = work.until_ended(open(work, source, after)).await;
     let mut stream = match opened {
         None => return,
-        Some(Ok((verdict, stream))) => {
+        Some(Ok(((verdict, _), stream))) => {
             if !work.ask(Event::StreamOpened { source: source.id, verdict }).await {
                 return;
             }
@@ -53,10 +53,14 @@ enum End {
     Own(Fault),
 }
 
-type Batches = tonic::Streaming<pb::PullBatch>;
+pub(super) type Batches = tonic::Streaming<pb::PullBatch>;
 
 /// Opens a stream and reads the verdict.
-pub(super) async fn open(work: &Work, source: &Source, after: OpTime) -> Result<(Verdict, Batches), Fault> {
+pub(super) async fn open(
+    work: &Work,
+    source: &Source,
+    after: OpTime,
+) -> Result<((Verdict, OpTime), Batches), Fault> {
     let shared = &work.shared;
     let peer = shared.peers.get(&source.host)?;
     let mut client = peer.replication();

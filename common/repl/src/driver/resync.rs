@@ -64,6 +64,14 @@ enum Stop {
 
 async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
     let shared = &work.shared;
+    if shared.data.last() == OpTime::default() && !shared.data.is_importing() {
+        // Nothing is here, and maybe the source still has its log from the first entry on: then that is all.
+        let none = OpTime::default();
+        let ((verdict, end), stream) = fetch::open(work, source, none).await.map_err(Stop::Source)?;
+        if matches!(verdict, Verdict::Found) {
+            return catch_up(work, source, stream, none, end.ts).await;
+        }
+    }
     let begin = begin(work, source).await.map_err(Stop::Source)?;
     let data = shared.data.clone();
     let (last, catalog) = (begin.last, begin.catalog);
@@ -101,7 +109,12 @@ async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
     if let Some(copy) = &mut *shared.copy.lock() {
         copy.until = until;
     }
-    let last = catch_up(work, source, begin.last, until).await?;
+    let ((verdict, _), stream) = fetch::open(work, source, begin.last).await.map_err(Stop::Source)?;
+    if !matches!(verdict, Verdict::Found) {
+        let text = format!("the log of {} no longer has where the copy began", source.host);
+        return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
+    }
+    let last = catch_up(work, source, stream, begin.last, until).await?;
     let data = shared.data.clone();
     work.step(move || data.finish_import(last)).await.map_err(Stop::Own)?;
     Ok(last)
@@ -204,12 +217,13 @@ async fn copy_rest(
 }
 
 /// Applies the source's log from the beginning until it is past everything that was copied.
-async fn catch_up(work: &Work, source: &Source, from: OpTime, until: Timestamp) -> Result<OpTime, Stop> {
-    let (verdict, mut stream) = fetch::open(work, source, from).await.map_err(Stop::Source)?;
-    if !matches!(verdict, Verdict::Found) {
-        let text = format!("the log of {} no longer has where the copy began", source.host);
-        return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
-    }
+async fn catch_up(
+    work: &Work,
+    source: &Source,
+    mut stream: fetch::Batches,
+    from: OpTime,
+    until: Timestamp,
+) -> Result<OpTime, Stop> {
     let mut last = from;
     while last.ts < until {
         let group = fetch::next_group(&source.host, &mut stream, last).await.map_err(Stop::Source)?;

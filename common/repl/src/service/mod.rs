@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
-use types::{Code, Fault, Timestamp};
+use types::{Code, Fault};
 
 /// Most places in one answer.
 const OP_TIMES_COUNT_MAX: u32 = 10_000;
@@ -141,21 +141,6 @@ impl Rpc for Service {
             has_data: shared.data.last() != types::OpTime::default(),
             configsvr: shared.identity.configsvr,
         }))
-    }
-
-    async fn advance(
-        &self,
-        request: Request<pb::AdvanceRequest>,
-    ) -> Result<Response<pb::AdvanceReply>, Status> {
-        let request = request.into_inner();
-        let answer = async {
-            self.shared.admit(request.sender)?;
-            let to = Timestamp(request.to);
-            runtime::clock::check_ahead(to)?;
-            crate::wait::advance(&self.shared, to).await
-        };
-        let last = answer.await.map_err(|fault: Fault| fault_to_status(&fault))?;
-        Ok(Response::new(pb::AdvanceReply { last: convert::op_time_to_proto(last) }))
     }
 
     async fn begin_copy(

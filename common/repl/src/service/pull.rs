@@ -32,17 +32,19 @@ pub(super) async fn open(
     streams.borrow_and_update();
     shared.check_has_data()?;
     let data = shared.data.clone();
-    let (verdict, records) = off_thread(move || {
-        Ok(match data.locate(after)? {
+    let (verdict, last, records) = off_thread(move || {
+        let last = data.last();
+        let (verdict, records) = match data.locate(after)? {
             Located::Found => (Verdict::Found, Some(data.records_after(after)?)),
             Located::NotThere { last } => (Verdict::Diverged { last }, None),
             Located::TooOld { first } => (Verdict::TooOld { first }, None),
-        })
+        };
+        Ok((verdict, last, records))
     })
     .await?;
     let (outbox, batches) = mpsc::channel(OUTBOX_COUNT_MAX);
     let first = pb::PullBatch {
-        verdict: convert::verdict_to_proto(verdict),
+        verdict: convert::verdict_to_proto(verdict, last),
         records: Vec::new(),
         term: shared.view.load().term,
         commit_point: convert::op_time_to_proto(OpTime::default()),

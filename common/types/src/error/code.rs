@@ -130,6 +130,7 @@ codes! {
     FailedToSatisfyReadPreference = 133,
     ReadConcernMajorityNotAvailableYet = 134,
     StaleTerm = 135,
+    StaleClusterTime = 209,
     CappedPositionLost = 136,
     IncompatibleShardingConfigVersion = 137,
     RemoteOplogStale = 138,
@@ -222,6 +223,23 @@ impl Code {
                 | Code::PrimarySteppedDown
                 | Code::InterruptedDueToReplStateChange
         )
+    }
+
+    /// Whether an operation was ended from outside: killed, out of time, or by the end of the process.
+    pub fn is_interruption(self) -> bool {
+        matches!(
+            self,
+            Code::Interrupted
+                | Code::InterruptedAtShutdown
+                | Code::InterruptedDueToReplStateChange
+                | Code::MaxTimeMSExpired
+                | Code::ShutdownInProgress
+        )
+    }
+
+    /// Whether drivers look at `topologyVersion` beside the error: what the server is has changed, or it goes away.
+    pub fn is_state_change(self) -> bool {
+        self.is_not_primary() || matches!(self, Code::ShutdownInProgress | Code::InterruptedAtShutdown)
     }
 
     /// Whether the driver specification of retryable writes and reads lets a client try the same statement once more.
