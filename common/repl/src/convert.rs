@@ -493,11 +493,7 @@ mod tests {
         for sent in
             [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }]
         {
-<<<<<<< HEAD
-            assert_eq!(verdict(&verdict_to_proto(sent).unwrap()).unwrap(), sent);
-=======
             assert_eq!(verdict(&verdict_to_proto(sent, at(2, 3)).unwrap()).unwrap().0, sent);
->>>>>>> serve
         }
         for to in [None, Some(Bytes::from_static(b"z"))] {
             let sent = KeyRange { uuid: Uuid([3; 16]), from: Bytes::from_static(b"a"), to };
