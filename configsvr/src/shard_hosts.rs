@@ -65,7 +65,12 @@ fn newer_host(stored: &ShardEntry, name: &str, hosts: &[String], version: i64) -
     (sorted != before).then(|| format!("{name}/{}", hosts.join(",")))
 }
 
-async fn update(metadata: &Arc<Metadata>, seen: &ShardEntry, host: String, version: i64) -> Result<(), Fault> {
+async fn update(
+    metadata: &Arc<Metadata>,
+    seen: &ShardEntry,
+    host: String,
+    version: i64,
+) -> Result<(), Fault> {
     let _changing = metadata.changing.lock().await;
     let topology_time = metadata.catalog.new_time()?;
     let is_changed = metadata
@@ -75,7 +80,12 @@ async fn update(metadata: &Arc<Metadata>, seen: &ShardEntry, host: String, versi
             let now = changes.view().shards()?.into_iter().find(|shard| shard.id == seen.id);
             let Some(now) = now.filter(|now| now.host == seen.host) else { return Ok(false) };
             let set_config_version = Some(version);
-            changes.put_shard(&ShardEntry { host: host.clone(), set_config_version, topology_time, ..now })?;
+            changes.put_shard(&ShardEntry {
+                host: host.clone(),
+                set_config_version,
+                topology_time,
+                ..now
+            })?;
             Ok(true)
         })
         .await?;
