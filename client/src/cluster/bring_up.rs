@@ -103,7 +103,8 @@ impl Plan<'_> {
     /// Starts the members of a set that do not run, gives a new set its configuration, and waits until one member takes writes; in a
     /// new set, until the others follow it.
     fn set_ready(&self, set: &SetPlan<'_>) -> Result<(), Failure> {
-        let mut children = set.members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>, _>>()?;
+        let mut children =
+            set.members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>, _>>()?;
         let mut is_new = true;
         for (member, child) in set.members.iter().zip(&mut children) {
             is_new &= self.connect(member, child)?.hello().set_name.is_none();
@@ -143,13 +144,9 @@ impl Plan<'_> {
         self.wait(member, child, |_| Connection::open(&local(member), 0).map(Some))
     }
 
-    fn initiate(
-        &self,
-        set: &SetPlan<'_>,
-        member: &Member,
-        child: &mut Option<Child>,
-    ) -> Result<(), Failure> {
-        let members = (0_i32..).zip(&set.members).map(|(id, member)| doc! { "_id": id, "host": member.host() });
+    fn initiate(&self, set: &SetPlan<'_>, member: &Member, child: &mut Option<Child>) -> Result<(), Failure> {
+        let members =
+            (0_i32..).zip(&set.members).map(|(id, member)| doc! { "_id": id, "host": member.host() });
         let mut config = doc! { "_id": set.name, "members": members.collect::<Vec<_>>() };
         if member.role == Role::Config {
             config.insert("configsvr", true);

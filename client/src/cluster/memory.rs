@@ -67,9 +67,13 @@ mod tests {
     fn memory_decides() {
         assert_eq!(available_mib("MemTotal: 9 kB\nMemAvailable:   2097152 kB\n"), Some(2048));
         assert_eq!(available_mib("MemTotal: 9 kB\n"), None);
-        for (shards, available, count) in
-            [(2, Some(20_000), 3), (2, Some(8_000), 1), (1, Some(8_000), 3), (2, None, 1), (20, Some(20_000), 1)]
-        {
+        for (shards, available, count) in [
+            (2, Some(20_000), 3),
+            (2, Some(8_000), 1),
+            (1, Some(8_000), 3),
+            (2, None, 1),
+            (20, Some(20_000), 1),
+        ] {
             let chosen = decide(shards, available);
             assert_eq!(chosen.count, count, "{shards} {available:?}");
             assert!(chosen.why.contains("available"), "{}", chosen.why);

@@ -105,9 +105,8 @@ pub(crate) fn survey(layout: &Layout, home: &Home) -> Survey {
         }
     }
     let mut counts = BTreeMap::new();
-    let is_primary = |name: &str| {
-        survey.processes.iter().any(|one| one.name == name && one.state == Some("primary"))
-    };
+    let is_primary =
+        |name: &str| survey.processes.iter().any(|one| one.name == name && one.state == Some("primary"));
     for shard in layout.shards() {
         let runs: Vec<&Member> = shard.members.iter().copied().filter(|member| runs(&member.name)).collect();
         match runs.iter().find(|member| is_primary(&member.name)) {
@@ -131,11 +130,7 @@ type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 fn shards(layout: &Layout, catalogue: Option<&Catalogue>, counts: &Counts) -> Vec<ShardState> {
     let listed = match catalogue {
         Some(catalogue) => catalogue.shards.clone(),
-        None => layout
-            .shards()
-            .iter()
-            .map(|shard| (shard.name.to_owned(), shard.address()))
-            .collect(),
+        None => layout.shards().iter().map(|shard| (shard.name.to_owned(), shard.address())).collect(),
     };
     listed
         .into_iter()

@@ -1,8 +1,8 @@
 //! `shoal up`: makes the plan or takes the one that is there, starts what does not run, and prints what to do next.
 
 use super::layout::{Home, Layout, REPLICA_COUNT_MAX, Role, SHARD_COUNT_MAX};
-use super::memory::{self, Replicas};
 use super::lock::Lock;
+use super::memory::{self, Replicas};
 use super::process::{self, Binaries};
 use super::stop::{Stopped, stop};
 use super::{Directory, bring_up, ports};
@@ -110,7 +110,9 @@ fn layout(options: &Options, home: &Home) -> Result<(Layout, String), Failure> {
             home.path().display(),
             if replicas == 1 { "" } else { "s" }
         ))
-        .next("leave out --replicas, or make another cluster with another --dir; rs.add() adds members by hand"));
+        .next(
+            "leave out --replicas, or make another cluster with another --dir; rs.add() adds members by hand",
+        ));
     }
     let why = Replicas::planned(replicas).why;
     for (flag, wanted, role) in

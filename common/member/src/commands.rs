@@ -22,11 +22,16 @@ pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
                 run_fsync(server.member(), &fsync).await.and_then(Reply::try_from)
             })
         }),
-        spec("replSetGetRBID", "rises whenever data of this member are undone", |server, _, request: Request| {
-            Box::pin(std::future::ready(
-                no_fields(&request).and_then(|()| Reply::try_from(doc! { "rbid": rollback_id(server.member()) })),
-            ))
-        }),
+        spec(
+            "replSetGetRBID",
+            "rises whenever data of this member are undone",
+            |server, _, request: Request| {
+                Box::pin(std::future::ready(
+                    no_fields(&request)
+                        .and_then(|()| Reply::try_from(doc! { "rbid": rollback_id(server.member()) })),
+                ))
+            },
+        ),
         spec("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
             Box::pin(std::future::ready(
                 FsyncUnlock::parse(&request, &ctx.envelope).and_then(|_| unlock(server.member())),

@@ -111,6 +111,7 @@ pub fn server_status(member: &Member, status: &mut Document) {
         "storageEngine",
         doc! { "name": "shoal", "persistent": true, "supportsCommittedReads": true },
     );
+    status.insert("shoalReplication", member.replication.metrics());
     status.insert(
         "shoalStorage",
         doc! {

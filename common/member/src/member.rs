@@ -109,7 +109,7 @@ impl Member {
         register_ttl(&front, &engine);
         let metrics = Metrics::default();
         front.register_metrics(&metrics);
-        metrics::register(&store, &metrics);
+        metrics::register(&store, &replication, &metrics);
         let reaper = Reaper::new(sessions.clone(), engine.cursors().clone());
         tasks.spawn("reaper", reaper.run(tasks.token(), drop));
         tasks.spawn(
@@ -160,6 +160,7 @@ impl Member {
     /// # Errors
     /// If the store cannot be closed; its log has everything that was acknowledged all the same.
     pub async fn stop(&self) -> Result<(), storage::Error> {
+        self.replication.retire().await;
         if !self.tasks.stop(STOP_TIMEOUT).await {
             tracing::warn!(seconds = STOP_TIMEOUT.as_secs(), "some tasks did not end in time");
         }

@@ -302,7 +302,7 @@ fn is_of_term(request: &pb::VoteRequest, term: i64) -> bool {
 
 /// A verdict for the wire; one that says that nobody could be asked is not sent.
 /// `last` is the end of the log at that moment.
-pub(crate) fn verdict_to_proto(verdict: Verdict, last: OpTime) -> Option<pb::Verdict> {
+pub(crate) fn verdict_to_proto(verdict: Verdict, last: OpTime, log_bytes: u64) -> Option<pb::Verdict> {
     use pb::verdict::Kind;
     let (kind, at) = match verdict {
         Verdict::Found => (Kind::Found, last),
@@ -310,7 +310,7 @@ pub(crate) fn verdict_to_proto(verdict: Verdict, last: OpTime) -> Option<pb::Ver
         Verdict::TooOld { first } => (Kind::TooOld, first),
         Verdict::Failed => return None,
     };
-    Some(pb::Verdict { kind: kind.into(), at: op_time_to_proto(at) })
+    Some(pb::Verdict { kind: kind.into(), at: op_time_to_proto(at), log_bytes })
 }
 
 /// The verdict, and the place that it names: of [`Verdict::Found`] the end of the log.
@@ -493,7 +493,7 @@ mod tests {
         for sent in
             [Verdict::Found, Verdict::Diverged { last: at(2, 3) }, Verdict::TooOld { first: at(1, 9) }]
         {
-            assert_eq!(verdict(&verdict_to_proto(sent, at(2, 3)).unwrap()).unwrap().0, sent);
+            assert_eq!(verdict(&verdict_to_proto(sent, at(2, 3), 7).unwrap()).unwrap().0, sent);
         }
         for to in [None, Some(Bytes::from_static(b"z"))] {
             let sent = KeyRange { uuid: Uuid([3; 16]), from: Bytes::from_static(b"a"), to };

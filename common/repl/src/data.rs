@@ -27,11 +27,11 @@ pub(crate) enum Located {
 /// A stretch of a collection's records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyRange {
-    pub uuid: Uuid,
+    pub(crate) uuid: Uuid,
     /// Empty is unbounded.
-    pub from: Bytes,
+    pub(crate) from: Bytes,
     /// Not in it; `None` is unbounded.
-    pub to: Option<Bytes>,
+    pub(crate) to: Option<Bytes>,
 }
 
 /// Records of the log in their order. At the end `next` is `Ok(None)`; asked again later it goes on.
@@ -43,33 +43,45 @@ pub(crate) trait Records: Send {
     fn next(&mut self) -> Result<Option<LogRecord>, Fault>;
 }
 
+/// A copy that is under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Import {
+    /// The log is applied from here on.
+    pub(crate) from: OpTime,
+    pub(crate) has_catalog: bool,
+    /// The log has to be applied up to there.
+    pub(crate) newest: Timestamp,
+    /// The note of [`Data::set_import_progress`].
+    pub(crate) progress: RawDocumentBuf,
+}
+
 /// What a copy of the data begins with.
 #[derive(Debug, Clone)]
 pub(crate) struct Export {
     /// The end of the log: what follows it is to be applied after the copy.
-    pub last: OpTime,
+    pub(crate) last: OpTime,
     /// When catalogue and ranges are from.
-    pub at: Timestamp,
-    pub catalog: Vec<RawDocumentBuf>,
-    pub ranges: Vec<KeyRange>,
+    pub(crate) at: Timestamp,
+    pub(crate) catalog: Vec<RawDocumentBuf>,
+    pub(crate) ranges: Vec<KeyRange>,
     /// Roughly, of all records.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// A piece of a copy: records as they are at one time, and whether more follow in the range.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
-    pub at: Timestamp,
-    pub records: Vec<(Bytes, Bytes)>,
+    pub(crate) at: Timestamp,
+    pub(crate) records: Vec<(Bytes, Bytes)>,
 }
 
 /// The records of one range, at one time.
 pub(crate) trait Pieces: Send {
-    /// The next so many bytes, roughly; `None` at the end.
+    /// The next ones; `None` at the end.
     ///
     /// # Errors
     /// If they cannot be read, or the collection is gone.
-    fn next(&mut self, bytes_max: usize) -> Result<Option<Piece>, Fault>;
+    fn next(&mut self) -> Result<Option<Piece>, Fault>;
 }
 
 /// Storage, as replication sees it.
@@ -112,11 +124,14 @@ pub(crate) trait Data: Send + Sync + 'static {
     /// # Errors
     /// If the log cannot be read.
     fn op_times_before(&self, before: Option<OpTime>, limit: usize) -> Result<Vec<OpTime>, Fault>;
-    /// Cuts everything after that entry from log and data, and keeps it in files: how many entries, and where.
+    /// Cuts everything after that entry from log and data, and keeps it in files: how many entries, and where. `None` if the data
+    /// as they were then are not to be had any more; nothing has changed then.
     ///
     /// # Errors
     /// If that fails, the process ends.
-    fn roll_back_to(&self, to: OpTime) -> Result<(u64, Vec<PathBuf>), Fault>;
+    fn roll_back_to(&self, to: OpTime) -> Result<Option<(u64, Vec<PathBuf>)>, Fault>;
+    /// The size of the log.
+    fn log_bytes(&self) -> u64;
     /// Whether the last primary began something that a new one has to finish before it takes writes.
     fn has_unfinished(&self) -> bool;
     /// A new primary finishes what the last one had begun. The log has to be writable.
@@ -133,8 +148,8 @@ pub(crate) trait Data: Send + Sync + 'static {
     /// If the disk fails; the process ends then.
     fn put_fact(&self, name: &str, value: RawBson) -> Result<(), Fault>;
 
-    /// Whether a copy was begun and not finished: then there is no data.
-    fn is_importing(&self) -> bool;
+    /// A copy that was begun and not finished: then there is no data.
+    fn importing(&self) -> Option<Import>;
     /// Throws the data away; the log begins after `last`.
     ///
     /// # Errors
@@ -144,7 +159,12 @@ pub(crate) trait Data: Send + Sync + 'static {
     ///
     /// # Errors
     /// If storage fails, or the catalogue is not to be understood.
-    fn import_catalog(&self, catalog: &[RawDocumentBuf]) -> Result<(), Fault>;
+    fn import_catalog(&self, at: Timestamp, catalog: &[RawDocumentBuf]) -> Result<(), Fault>;
+    /// Keeps a note of how far the copy is; what was imported before is on disk with it.
+    ///
+    /// # Errors
+    /// If storage fails.
+    fn set_import_progress(&self, progress: RawDocumentBuf) -> Result<(), Fault>;
     /// Takes records as they were at a time.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ mod service;
 mod shared;
 mod status;
 mod store_data;
+#[cfg(test)]
+mod tests;
 mod view;
 mod wait;
 

@@ -2,6 +2,8 @@
 //! Everything here is cheap; what decides is the driver's core, of which this is the published side.
 
 use crate::board::Board;
+use crate::core::config::MemberConfig;
+use crate::core::timer::{SECOND, Time};
 use crate::core::{Command, Member};
 use crate::data::Data;
 use crate::driver::{Driver, FEED_COUNT_MAX, Feed, restore};
@@ -12,16 +14,23 @@ use crate::store_data::StoreData;
 use crate::view::{MemberPosition, ReadAt, View};
 use crate::{service, wait};
 use arc_swap::ArcSwap;
-use bson::{Document, doc};
+use bson::Document;
 use command::WriteConcernError;
 use runtime::clock::HybridClock;
 use runtime::{OnError, Tasks};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use storage::Store;
 use tokio::sync::{mpsc, oneshot, watch};
 use types::{Code, Fault, OpTime, ReadConcern, WriteConcern};
+
+/// How long a primary that stops waits for somebody to have everything.
+const RETIRE_CATCH_UP: Time = 2 * SECOND;
+/// And then for somebody to be elected.
+const RETIRE_WAIT: Duration = Duration::from_secs(1);
+/// It stands for no election any more.
+const RETIRE_PERIOD: Time = 60 * SECOND;
 
 /// A server that is a member of a replica set.
 pub trait HasReplication: Send + Sync + 'static {
@@ -229,6 +238,31 @@ impl Replication {
         }
     }
 
+    /// Before the process stops: a primary hands over to somebody who is there and can take over, if there is anybody.
+    pub async fn retire(&self) {
+        let Ok(seen) = self.inspect().await else { return };
+        let view = self.view();
+        let Some(config) = view.config.as_ref().filter(|_| view.accepts_writes) else { return };
+        let is_heir = |peer: &crate::core::PeerView| {
+            peer.is_connected && config.member(peer.id).is_some_and(MemberConfig::is_electable)
+        };
+        if !seen.peers.iter().any(is_heir) {
+            return;
+        }
+        let command = Command::StepDown { period: RETIRE_PERIOD, catch_up: RETIRE_CATCH_UP, force: true };
+        match self.command(command).await {
+            Ok(()) => {
+                // The heir has to hear of it, and is better known before connections end.
+                let mut topology = self.topology();
+                let known =
+                    async { while self.view().primary.is_none() && topology.changed().await.is_ok() {} };
+                let is_known = tokio::time::timeout(RETIRE_WAIT, known).await.is_ok();
+                tracing::info!(is_known, "handed over before the stop");
+            }
+            Err(fault) => tracing::info!(%fault, "not handed over before the stop"),
+        }
+    }
+
     pub(crate) async fn inspect(&self) -> Result<Inspection, Fault> {
         let (reply, answer) = oneshot::channel();
         self.shared.feed(Feed::Inspect(reply)).await;
@@ -263,24 +297,29 @@ impl Replication {
         }
     }
 
-    /// Figures since the process started.
-    pub fn metrics(&self) -> Document {
+    /// Figures since the process started, with what they say.
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 8] {
         let counters = &self.shared.counters;
-        let count = |counter: &std::sync::atomic::AtomicU64| {
-            i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
-        };
-        doc! {
-            "electionsWon": count(&counters.elections_won),
-            "rollbacks": count(&counters.rollbacks),
-            "entriesRolledBack": count(&counters.entries_rolled_back),
-            "initialSyncs": count(&counters.copies),
-            "messagesDropped": count(&counters.messages_dropped),
-            "apply": {
-                "batches": count(&counters.batches_applied),
-                "ops": count(&counters.records_applied),
-                "bytes": count(&counters.bytes_applied),
-            },
-        }
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("elections_won", "Elections that this member won", count(&counters.elections_won)),
+            ("rollbacks", "Rollbacks", count(&counters.rollbacks)),
+            ("rolled_back_entries", "Entries that rollbacks undid", count(&counters.entries_rolled_back)),
+            ("initial_syncs", "Copies of all data", count(&counters.copies)),
+            ("messages_dropped", "Messages that did not fit", count(&counters.messages_dropped)),
+            ("applied_batches", "Groups of entries applied", count(&counters.batches_applied)),
+            ("applied_entries", "Entries applied", count(&counters.records_applied)),
+            ("applied_bytes", "Bytes of entries applied", count(&counters.bytes_applied)),
+        ]
+    }
+
+    /// The same for `serverStatus`.
+    pub fn metrics(&self) -> Document {
+        let each = self.counters().into_iter();
+        each.map(|(name, _, count)| {
+            (name.to_owned(), bson::Bson::Int64(i64::try_from(count).unwrap_or(i64::MAX)))
+        })
+        .collect()
     }
 }
 
@@ -296,7 +335,7 @@ async fn sync_follower(shared: Arc<Shared>) {
             },
         }
         // A primary's writers ask themselves.
-        if shared.view.load().accepts_writes || shared.data.is_importing() {
+        if shared.view.load().accepts_writes || shared.data.importing().is_some() {
             continue;
         }
         let synced = shared.data.sync_to(shared.data.last());

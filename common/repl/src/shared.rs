@@ -96,6 +96,13 @@ impl Shared {
         }
     }
 
+    /// Writes down how far an initial sync is.
+    pub(crate) fn note_copy(&self, change: impl FnOnce(&mut CopyStatus)) {
+        if let Some(copy) = &mut *self.copy.lock() {
+            change(copy);
+        }
+    }
+
     /// Something happened; waits where the driver has much to do.
     pub(crate) async fn feed(&self, feed: Feed) {
         self.feed.send(feed).await.ok(); // the process stops

@@ -36,7 +36,16 @@ pub(crate) struct CopyStatus {
 }
 
 impl CopyStatus {
-    pub(crate) fn begun(source: &str) -> CopyStatus {
+    /// A copy from that source begins, or goes on.
+    pub(crate) fn begin(shared: &Shared, source: &str) {
+        let mut held = shared.copy.lock();
+        match &mut *held {
+            Some(copy) => copy.source = source.to_owned(),
+            None => *held = Some(CopyStatus::begun(source)),
+        }
+    }
+
+    fn begun(source: &str) -> CopyStatus {
         CopyStatus {
             source: source.to_owned(),
             started_millis: runtime::clock::now_millis(),

@@ -1,6 +1,6 @@
 //! Storage, as replication sees it.
 
-use crate::data::{Data, Export, KeyRange, Located, Piece, Pieces, Records};
+use crate::data::{Data, Export, Import, KeyRange, Located, Piece, Pieces, Records};
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use command::BoxFuture;
@@ -93,9 +93,19 @@ impl Data for StoreData {
         self.store.op_times_before(before, limit).map_err(fault)
     }
 
-    fn roll_back_to(&self, to: OpTime) -> Result<(u64, Vec<PathBuf>), Fault> {
-        let done = self.store.roll_back_to(to).map_err(fault)?;
-        Ok((done.entries, done.files))
+    fn roll_back_to(&self, to: OpTime) -> Result<Option<(u64, Vec<PathBuf>)>, Fault> {
+        match self.store.roll_back_to(to) {
+            Ok(done) => Ok(Some((done.entries, done.files))),
+            Err(error @ storage::Error::RollbackRefused { .. }) => {
+                tracing::warn!(%error, "storage cannot roll back");
+                Ok(None)
+            }
+            Err(error) => Err(error.fault()),
+        }
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.store.oplog().bytes()
     }
 
     fn has_unfinished(&self) -> bool {
@@ -115,15 +125,19 @@ impl Data for StoreData {
         self.store.control().put(name, value).map_err(fault)
     }
 
-    fn is_importing(&self) -> bool {
-        false
+    fn importing(&self) -> Option<Import> {
+        None
     }
 
     fn begin_import(&self, _last: OpTime) -> Result<(), Fault> {
         Err(Fault::not_implemented("a copy of the data"))
     }
 
-    fn import_catalog(&self, _catalog: &[RawDocumentBuf]) -> Result<(), Fault> {
+    fn import_catalog(&self, _at: Timestamp, _catalog: &[RawDocumentBuf]) -> Result<(), Fault> {
+        Err(Fault::not_implemented("a copy of the data"))
+    }
+
+    fn set_import_progress(&self, _progress: RawDocumentBuf) -> Result<(), Fault> {
         Err(Fault::not_implemented("a copy of the data"))
     }
 

@@ -116,7 +116,8 @@ impl Set {
     /// More hosts by which the set can be found.
     pub(crate) fn add_seeds(self: &Arc<Set>, seeds: &[String]) {
         let known = self.view();
-        if seeds.iter().any(|seed| known.topology.find(seed).is_none()) && known.topology.primary().is_none() {
+        if seeds.iter().any(|seed| known.topology.find(seed).is_none()) && known.topology.primary().is_none()
+        {
             self.change(|topology| topology.add_hosts(seeds));
         }
     }
@@ -256,7 +257,12 @@ async fn follow(set: Weak<Set>, peer: Arc<Peer>, watched: Watched) {
     }
 }
 
-fn tell(set: &Weak<Set>, peer: &Peer, outcome: Result<&RawDocumentBuf, &Fault>, round_trip: Option<Duration>) {
+fn tell(
+    set: &Weak<Set>,
+    peer: &Peer,
+    outcome: Result<&RawDocumentBuf, &Fault>,
+    round_trip: Option<Duration>,
+) {
     let Some(set) = set.upgrade() else { return };
     match outcome {
         Ok(said) => {

@@ -226,7 +226,8 @@ impl SetClient {
         let found = view.topology.find(host).and_then(|place| view.topology.members().get(place));
         match choice.mode {
             ReadPreference::Primary => {
-                view.topology.primary().is_some() && found.is_none_or(|member| member.kind != MemberKind::Primary)
+                view.topology.primary().is_some()
+                    && found.is_none_or(|member| member.kind != MemberKind::Primary)
             }
             _ => found.is_none_or(|member| member.kind == MemberKind::Unknown),
         }

@@ -212,7 +212,7 @@ impl Topology {
         }
         match said.kind {
             MemberKind::Primary if said.election < self.newest => {
-                return self.other(place, "believes to be primary, but another one was elected since".to_owned());
+                self.other(place, "believes to be primary, but another one was elected since".to_owned());
             }
             MemberKind::Primary => {
                 self.newest = said.election;
@@ -298,7 +298,9 @@ impl Topology {
     /// Of the members of these kinds: those that are fresh enough, have the tags, and are near.
     fn nearest(&self, choice: &MemberChoice, kinds: impl Fn(MemberKind) -> bool) -> Vec<usize> {
         let fresh = |member: &MemberState| match choice.staleness_max {
-            Some(bound) => self.staleness_millis(member) <= i64::try_from(bound.as_millis()).unwrap_or(i64::MAX),
+            Some(bound) => {
+                self.staleness_millis(member) <= i64::try_from(bound.as_millis()).unwrap_or(i64::MAX)
+            }
             None => true,
         };
         let usable: Vec<(usize, &MemberState)> = (self.members.iter().enumerate())
@@ -330,8 +332,7 @@ impl Topology {
                 (member.heard_millis - written) - (primary.heard_millis - latest) + interval
             }
             None => {
-                let secondaries =
-                    self.members.iter().filter(|member| member.kind == MemberKind::Secondary);
+                let secondaries = self.members.iter().filter(|member| member.kind == MemberKind::Secondary);
                 let latest = secondaries.filter_map(|member| member.last_write_millis).max();
                 latest.unwrap_or(written) - written + interval
             }

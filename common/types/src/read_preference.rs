@@ -82,7 +82,8 @@ impl MemberChoice {
                 ("tags", RawBsonRef::Array(sets)) => {
                     for set in sets {
                         let set = set.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
-                        let set = set.as_document().ok_or_else(|| wrong_type("tags", "an array of documents"))?;
+                        let set =
+                            set.as_document().ok_or_else(|| wrong_type("tags", "an array of documents"))?;
                         choice.tag_sets.push(tag_set(set)?);
                     }
                 }
@@ -134,7 +135,8 @@ impl fmt::Display for MemberChoice {
         write!(out, "{{ mode: \"{}\"", self.mode.as_str())?;
         if !self.tag_sets.is_empty() {
             let set = |set: &TagSet| {
-                let tags: Vec<String> = set.iter().map(|(name, value)| format!("{name}: \"{value}\"")).collect();
+                let tags: Vec<String> =
+                    set.iter().map(|(name, value)| format!("{name}: \"{value}\"")).collect();
                 format!("{{ {} }}", tags.join(", "))
             };
             let sets: Vec<String> = self.tag_sets.iter().map(set).collect();
@@ -175,7 +177,9 @@ fn staleness(value: RawBsonRef<'_>) -> Result<Option<Duration>, Fault> {
         }
         _ => Err(Fault::new(
             Code::MaxStalenessOutOfRange,
-            format!("maxStalenessSeconds value can not be less than {STALENESS_SECONDS_MIN}, but is {seconds}"),
+            format!(
+                "maxStalenessSeconds value can not be less than {STALENESS_SECONDS_MIN}, but is {seconds}"
+            ),
         )),
     }
 }
@@ -202,7 +206,9 @@ mod tests {
             (rawdoc! { "mode": "nearest", "hedge": 1 }, Err(14)),
             (
                 rawdoc! { "mode": "secondary", "tags": [{ "dc": "x", "use": "y" }, {}], "maxStalenessSeconds": 120 },
-                Ok(r#"{ mode: "secondary", tags: [ { dc: "x", use: "y" }, {  } ], maxStalenessSeconds: 120 }"#),
+                Ok(
+                    r#"{ mode: "secondary", tags: [ { dc: "x", use: "y" }, {  } ], maxStalenessSeconds: 120 }"#,
+                ),
             ),
             (rawdoc! { "mode": "secondary", "maxStalenessSeconds": 89 }, Err(160)),
             (rawdoc! { "mode": "secondary", "maxStalenessSeconds": -2 }, Err(160)),

@@ -77,6 +77,17 @@ impl<'a> Job<'a> {
         self.last_commit = at.or(self.last_commit);
     }
 
+    /// What ends the whole command. `NotWritablePrimary` tells a router that nothing was done and that it may send the command to the next
+    /// primary; where a part of it was committed before, the error is one that does not say so.
+    pub(crate) fn ended_by(&self, fault: Fault) -> Fault {
+        match fault.code {
+            Code::NotWritablePrimary if self.last_commit.is_some() => {
+                Fault { code: Code::InterruptedDueToReplStateChange, ..fault }
+            }
+            _ => fault,
+        }
+    }
+
     /// Refuses what a retryable write must not be.
     ///
     /// # Errors

@@ -44,7 +44,12 @@ pub(crate) fn restore(data: &dyn Data) -> Result<Restored, Fault> {
         Some(RawBson::Document(doc)) => Some(Arc::new(convert::config(doc.as_bytes())?)),
         Some(_) => return Err(damaged(CONFIG)),
     };
-    let last = if data.is_importing() { OpTime::default() } else { data.last() };
+    let mut persistent = persistent;
+    let last = if data.importing().is_some() { OpTime::default() } else { data.last() };
+    // Whoever has an entry of a term has heard of it.
+    if last.term > persistent.term {
+        persistent = Persistent { term: last.term, voted_for: None, ..persistent };
+    }
     Ok(Restored { persistent, config, last })
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn run(work: &Work, source: &Source) {
     let opened = work.until_ended(open(work, source, after)).await;
     let mut stream = match opened {
         None => return,
-        Some(Ok(((verdict, _), stream))) => {
+        Some(Ok(Opened { verdict, stream, .. })) => {
             if !work.ask(Event::StreamOpened { source: source.id, verdict }).await {
                 return;
             }
@@ -55,12 +55,17 @@ enum End {
 
 pub(super) type Batches = tonic::Streaming<pb::PullBatch>;
 
+/// A stream, and what its source found.
+pub(super) struct Opened {
+    pub(super) verdict: Verdict,
+    /// The place that the verdict names; of [`Verdict::Found`] the end of the log.
+    pub(super) at: OpTime,
+    pub(super) log_bytes: u64,
+    pub(super) stream: Batches,
+}
+
 /// Opens a stream and reads the verdict.
-pub(super) async fn open(
-    work: &Work,
-    source: &Source,
-    after: OpTime,
-) -> Result<((Verdict, OpTime), Batches), Fault> {
+pub(super) async fn open(work: &Work, source: &Source, after: OpTime) -> Result<Opened, Fault> {
     let shared = &work.shared;
     let peer = shared.peers.get(&source.host)?;
     let mut client = peer.replication();
@@ -72,8 +77,9 @@ pub(super) async fn open(
     let first = tokio::time::timeout(OPEN_TIMEOUT, stream.message()).await;
     let first = first.map_err(|_| unanswered(&source.host))?;
     let first = first.map_err(|status| rpc::convert::status_to_fault(&source.host, &status))?;
-    let verdict = first.and_then(|first| first.verdict).ok_or_else(|| unanswered(&source.host))?;
-    Ok((convert::verdict(&verdict)?, stream))
+    let found = first.and_then(|first| first.verdict).ok_or_else(|| unanswered(&source.host))?;
+    let (verdict, at) = convert::verdict(&found)?;
+    Ok(Opened { verdict, at, log_bytes: found.log_bytes, stream })
 }
 
 fn unanswered(host: &str) -> Fault {

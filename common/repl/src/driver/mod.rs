@@ -69,6 +69,8 @@ pub(crate) struct Driver {
     pending: VecDeque<Event>,
     /// What the core was told of the log: written, applied, synced.
     told: (OpTime, OpTime, OpTime),
+    /// With whom the last common entry is searched for.
+    search: Option<MemberId>,
     /// The term in which writes are taken.
     office: Option<i64>,
     election_time: Timestamp,
@@ -97,6 +99,7 @@ impl Driver {
             requests: BTreeMap::new(),
             next_request: 0,
             pending: VecDeque::new(),
+            search: None,
             office: None,
             election_time: Timestamp::ZERO,
             elected_millis: 0,
@@ -105,8 +108,9 @@ impl Driver {
 
     /// Everything that follows from the start without anybody else: a set of one has its primary when this returns.
     pub(crate) fn begin(&mut self) -> Result<(), Fault> {
-        self.reconcile_links();
+        // Links say how the configuration calls this member.
         self.publish();
+        self.reconcile_links();
         self.happen(Event::Start)?;
         self.publish();
         Ok(())
@@ -353,10 +357,16 @@ impl Driver {
                 self.set_majority_point();
             }
             Effect::FindCommonPoint { source } => match self.source(source) {
-                Some(source) => self.plan(Job::FindCommon(source)),
+                Some(source) => {
+                    self.search = Some(source.id);
+                    self.plan(Job::FindCommon(source));
+                }
                 None => self.pending.push_back(Event::StreamLost { source }),
             },
-            Effect::Rollback { to } => self.roll_back(to)?,
+            Effect::Rollback { to } => {
+                let source = self.search.unwrap_or_default();
+                self.roll_back(to, source)?;
+            }
             Effect::Resync { source } => match self.source(source) {
                 Some(source) => {
                     self.shared.streams.send_modify(|epoch| *epoch += 1);
@@ -487,10 +497,15 @@ impl Driver {
         self.publish();
     }
 
-    fn roll_back(&mut self, to: OpTime) -> Result<(), Fault> {
+    fn roll_back(&mut self, to: OpTime, source: MemberId) -> Result<(), Fault> {
         self.shared.streams.send_modify(|epoch| *epoch += 1);
         let data = self.shared.data.clone();
-        let (entries, files) = blocking(|| data.roll_back_to(to))?;
+        let Some((entries, files)) = blocking(|| data.roll_back_to(to))? else {
+            // As if the logs had nothing in common.
+            tracing::warn!(%to, "the data as of the common point are not to be had any more; they are copied anew");
+            self.pending.push_back(Event::CommonPoint { source, found: None });
+            return Ok(());
+        };
         self.shared.counters.rollbacks.fetch_add(1, Ordering::Relaxed);
         self.shared.counters.entries_rolled_back.fetch_add(entries, Ordering::Relaxed);
         tracing::warn!(%to, entries, ?files, "rolled back");

@@ -1,19 +1,20 @@
 //! Initial sync: throw away what is here, copy the ranges of all collections beside each other, each as it is at some time after the
-//! beginning, then apply the log from the beginning on. A record is skipped where the copy is newer, so the ranges need not be of one time,
-//! and a range goes on after its last key when the stream breaks. Only when the log has passed the newest of those times is it data.
+//! beginning, then apply the log from the beginning on. A record is skipped where the copy is newer, so the ranges need not be of one
+//! time. Only when the log has passed the newest of those times is it data. Which ranges are there is noted on disk: a crash, or the loss
+//! of the source, costs the ranges that were under way, if another source's log still has the beginning.
 
 use super::fetch;
 use super::plane::{Source, Work};
 use crate::convert;
 use crate::core::event::{Event, Verdict};
-use crate::data::{KeyRange, Piece};
+use crate::data::{Import, KeyRange, Piece};
 use crate::status::CopyStatus;
-use bson::RawDocumentBuf;
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use proto::replication as pb;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use types::{Code, Fault, OpTime, Timestamp};
 
@@ -21,30 +22,28 @@ use types::{Code, Fault, OpTime, Timestamp};
 const RANGES_AT_A_TIME: usize = 4;
 /// Ranges that the source is asked to make of a collection.
 const PARTS: u32 = 8;
+/// A log that is whole, and no longer than this, is the data: a new set begins so.
+const WHOLE_LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(60);
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
-/// A range that broke off so often in turn, without a record between, is given up, and the whole with it.
+/// A range that broke off so often in turn, without a record between, is given up, and the source with it.
 const ATTEMPTS_MAX: u32 = 5;
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(work: &Work, source: &Source) {
-    tracing::info!(
-        source = source.host,
-        "initial sync begins: the data here is replaced by that of the source"
-    );
     let started = Instant::now();
-    *work.shared.copy.lock() = Some(CopyStatus::begun(&source.host));
-    let outcome = work.until_ended(copy(work, source)).await;
-    match outcome {
+    CopyStatus::begin(&work.shared, &source.host);
+    match work.until_ended(copy(work, source)).await {
         None => tracing::info!(source = source.host, "initial sync ended before it was done"),
         Some(Ok(last)) => {
             *work.shared.copy.lock() = None;
             work.shared.counters.copies.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(source = source.host, %last, millis = started.elapsed().as_millis() as u64, "initial sync is done");
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(source = source.host, %last, millis, "initial sync is done");
             work.tell(Event::Resynced { last }).await;
         }
         Some(Err(Stop::Source(fault))) => {
-            tracing::warn!(source = source.host, %fault, "initial sync failed, it begins again");
+            tracing::warn!(source = source.host, %fault, "initial sync broken off, it goes on later");
             if let Some(copy) = &mut *work.shared.copy.lock() {
                 copy.failures += 1;
                 copy.last_failure = Some(fault.message.clone());
@@ -63,61 +62,66 @@ enum Stop {
 }
 
 async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
-    let shared = &work.shared;
-    if shared.data.last() == OpTime::default() && !shared.data.is_importing() {
-        // Nothing is here, and maybe the source still has its log from the first entry on: then that is all.
-        let none = OpTime::default();
-        let ((verdict, end), stream) = fetch::open(work, source, none).await.map_err(Stop::Source)?;
-        if matches!(verdict, Verdict::Found) {
-            return catch_up(work, source, stream, none, end.ts).await;
+    let data = work.shared.data.clone();
+    let import = match data.importing() {
+        Some(import) if import.has_catalog => {
+            let opened = fetch::open(work, source, data.last()).await.map_err(Stop::Source)?;
+            if matches!(opened.verdict, Verdict::Found) {
+                tracing::info!(source = source.host, "initial sync goes on where it was");
+                Some(import)
+            } else {
+                None
+            }
         }
-    }
-    let begin = begin(work, source).await.map_err(Stop::Source)?;
-    let data = shared.data.clone();
-    let (last, catalog) = (begin.last, begin.catalog);
-    // Not to be broken off in the middle: the job ends only between such steps.
-    work.step(move || {
-        data.begin_import(last)?;
-        data.import_catalog(&catalog)
-    })
-    .await
-    .map_err(Stop::Own)?;
-    let newest = AtomicU64::new(begin.at.0);
-    if let Some(copy) = &mut *shared.copy.lock() {
-        copy.ranges = begin.ranges.len() as u64;
-        copy.bytes_expected = begin.bytes;
-        copy.begin = begin.last;
-    }
-    let mut ranges = begin.ranges.iter();
-    let mut running = FuturesUnordered::new();
-    loop {
-        while running.len() < RANGES_AT_A_TIME
-            && let Some(range) = ranges.next()
-        {
-            running.push(copy_range(work, source, range, &newest));
+        Some(_) => None,
+        None if data.last() == OpTime::default() => {
+            let opened = fetch::open(work, source, OpTime::default()).await.map_err(Stop::Source)?;
+            if matches!(opened.verdict, Verdict::Found) && opened.log_bytes <= WHOLE_LOG_BYTES_MAX {
+                tracing::info!(source = source.host, "initial sync by the whole log");
+                return catch_up(work, source, opened.stream, OpTime::default(), opened.at.ts).await;
+            }
+            None
         }
-        match running.next().await {
-            None => break,
-            Some(outcome) => outcome?,
-        }
-        if let Some(copy) = &mut *shared.copy.lock() {
-            copy.ranges_done += 1;
-        }
+        None => None,
+    };
+    let import = match import {
+        Some(import) => import,
+        None => begin(work, source).await?,
+    };
+    if data.last() == import.from {
+        copy_ranges(work, source, &import).await?;
     }
-    drop(running);
-    let until = Timestamp(newest.load(Ordering::Acquire));
-    if let Some(copy) = &mut *shared.copy.lock() {
-        copy.until = until;
-    }
-    let ((verdict, _), stream) = fetch::open(work, source, begin.last).await.map_err(Stop::Source)?;
-    if !matches!(verdict, Verdict::Found) {
-        let text = format!("the log of {} no longer has where the copy began", source.host);
+    // Whatever the ranges' times were, storage knows the newest.
+    let until = data.importing().map_or(import.newest, |import| import.newest);
+    work.shared.note_copy(|copy| copy.until = until);
+    let after = data.last();
+    let opened = fetch::open(work, source, after).await.map_err(Stop::Source)?;
+    if !matches!(opened.verdict, Verdict::Found) {
+        let text = format!("the log of {} does not have where the copy began", source.host);
         return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
     }
-    let last = catch_up(work, source, stream, begin.last, until).await?;
-    let data = shared.data.clone();
+    let last = catch_up(work, source, opened.stream, after, until).await?;
     work.step(move || data.finish_import(last)).await.map_err(Stop::Own)?;
     Ok(last)
+}
+
+/// Throws the data away and takes over the source's catalogue.
+async fn begin(work: &Work, source: &Source) -> Result<Import, Stop> {
+    tracing::info!(
+        source = source.host,
+        "initial sync begins: what is here is replaced by the source's data"
+    );
+    let shared = &work.shared;
+    let begin = ask_to_begin(work, source).await.map_err(Stop::Source)?;
+    shared.note_copy(|copy| copy.bytes_expected = begin.bytes);
+    let data = shared.data.clone();
+    let import = work.step(move || {
+        data.begin_import(begin.last)?;
+        data.import_catalog(begin.at, &begin.catalog)?;
+        data.set_import_progress(note(&begin.ranges))?;
+        data.importing().ok_or_else(|| Fault::internal("the copy that was begun is not there"))
+    });
+    import.await.map_err(Stop::Own)
 }
 
 struct Begin {
@@ -128,7 +132,7 @@ struct Begin {
     bytes: u64,
 }
 
-async fn begin(work: &Work, source: &Source) -> Result<Begin, Fault> {
+async fn ask_to_begin(work: &Work, source: &Source) -> Result<Begin, Fault> {
     let shared = &work.shared;
     let peer = shared.peers.get(&source.host)?;
     let mut client = peer.replication();
@@ -154,15 +158,63 @@ async fn begin(work: &Work, source: &Source) -> Result<Begin, Fault> {
     })
 }
 
-async fn copy_range(work: &Work, source: &Source, range: &KeyRange, newest: &AtomicU64) -> Result<(), Stop> {
+/// The ranges that are still to be copied, for the control file.
+fn note(ranges: &[KeyRange]) -> RawDocumentBuf {
+    let mut list = bson::RawArrayBuf::new();
+    for range in ranges {
+        let bytes = prost::Message::encode_to_vec(&convert::range_to_proto(range));
+        list.push(bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes });
+    }
+    bson::rawdoc! { "ranges": list }
+}
+
+fn noted(progress: &RawDocument) -> Result<Vec<KeyRange>, Fault> {
+    let damaged = || Fault::internal("the note of the ranges to be copied cannot be read");
+    let list = progress.get_array("ranges").map_err(|_| damaged())?;
+    let each = list.into_iter().map(|range| match range {
+        Ok(RawBsonRef::Binary(range)) => {
+            let range = <pb::KeyRange as prost::Message>::decode(range.bytes).map_err(|_| damaged())?;
+            convert::range(Some(range))
+        }
+        _ => Err(damaged()),
+    });
+    each.collect()
+}
+
+async fn copy_ranges(work: &Work, source: &Source, import: &Import) -> Result<(), Stop> {
+    let shared = &work.shared;
+    let ranges = noted(&import.progress).map_err(Stop::Own)?;
+    shared.note_copy(|copy| {
+        copy.begin = import.from;
+        copy.ranges = ranges.len() as u64;
+    });
+    let mut left = ranges.clone();
+    let mut waiting = ranges.into_iter();
+    let mut running = FuturesUnordered::new();
+    loop {
+        while running.len() < RANGES_AT_A_TIME
+            && let Some(range) = waiting.next()
+        {
+            running.push(copy_range(work, source, range));
+        }
+        let Some(outcome) = running.next().await else { return Ok(()) };
+        let done = outcome?;
+        left.retain(|range| *range != done);
+        let (data, note) = (shared.data.clone(), note(&left));
+        work.step(move || data.set_import_progress(note)).await.map_err(Stop::Own)?;
+        shared.note_copy(|copy| copy.ranges_done += 1);
+    }
+}
+
+async fn copy_range(work: &Work, source: &Source, range: KeyRange) -> Result<KeyRange, Stop> {
     let mut after = Bytes::new();
     let mut attempts = 0;
     loop {
         let before = after.clone();
-        match copy_rest(work, source, range, &mut after, newest).await {
-            Ok(()) => return Ok(()),
+        match copy_rest(work, source, &range, &mut after).await {
+            Ok(()) => return Ok(range),
             // Dropped meanwhile, which the log tells too.
-            Err(Stop::Source(fault)) if fault.code == Code::NamespaceNotFound => return Ok(()),
+            Err(Stop::Source(fault)) if fault.code == Code::NamespaceNotFound => return Ok(range),
             Err(Stop::Source(fault)) => {
                 attempts = if after == before { attempts + 1 } else { 1 };
                 if attempts >= ATTEMPTS_MAX {
@@ -176,13 +228,7 @@ async fn copy_range(work: &Work, source: &Source, range: &KeyRange, newest: &Ato
     }
 }
 
-async fn copy_rest(
-    work: &Work,
-    source: &Source,
-    range: &KeyRange,
-    after: &mut Bytes,
-    newest: &AtomicU64,
-) -> Result<(), Stop> {
+async fn copy_rest(work: &Work, source: &Source, range: &KeyRange, after: &mut Bytes) -> Result<(), Stop> {
     let shared = &work.shared;
     let peer = shared.peers.get(&source.host).map_err(Stop::Source)?;
     let mut client = peer.replication();
@@ -205,18 +251,17 @@ async fn copy_rest(
         let bytes: usize = records.iter().map(|(key, document)| key.len() + document.len()).sum();
         let count = records.len() as u64;
         let piece = Piece { at: Timestamp(piece.at), records };
-        newest.fetch_max(piece.at.0, Ordering::AcqRel);
         let (data, uuid) = (shared.data.clone(), range.uuid);
         work.step(move || data.import_records(uuid, &piece)).await.map_err(Stop::Own)?;
         *after = last;
-        if let Some(copy) = &mut *shared.copy.lock() {
+        shared.note_copy(|copy| {
             copy.records += count;
             copy.bytes += bytes as u64;
-        }
+        });
     }
 }
 
-/// Applies the source's log from the beginning until it is past everything that was copied.
+/// Applies the source's log until it is past everything that was copied.
 async fn catch_up(
     work: &Work,
     source: &Source,
@@ -233,9 +278,7 @@ async fn catch_up(
             continue;
         }
         last = fetch::apply(work, group.records).await.map_err(Stop::Own)?;
-        if let Some(copy) = &mut *work.shared.copy.lock() {
-            copy.applied = last;
-        }
+        work.shared.note_copy(|copy| copy.applied = last);
     }
     work.shared.data.sync_to(last).await.map_err(Stop::Own)?;
     Ok(last)

@@ -9,8 +9,6 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use types::Fault;
 
-/// Bytes of records in one message, roughly.
-const PIECE_BYTES_MAX: usize = 1024 * 1024;
 const OUTBOX_COUNT_MAX: usize = 2;
 const PARTS_COUNT_MAX: u32 = 64;
 
@@ -53,7 +51,7 @@ pub(super) async fn range(
             loop {
                 let piece;
                 (pieces, piece) = off_thread(move || {
-                    let piece = pieces.next(PIECE_BYTES_MAX)?;
+                    let piece = pieces.next()?;
                     Ok((pieces, piece))
                 })
                 .await?;

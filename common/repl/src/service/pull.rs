@@ -44,7 +44,7 @@ pub(super) async fn open(
     .await?;
     let (outbox, batches) = mpsc::channel(OUTBOX_COUNT_MAX);
     let first = pb::PullBatch {
-        verdict: convert::verdict_to_proto(verdict, last),
+        verdict: convert::verdict_to_proto(verdict, last, shared.data.log_bytes()),
         records: Vec::new(),
         term: shared.view.load().term,
         commit_point: convert::op_time_to_proto(OpTime::default()),

@@ -18,31 +18,31 @@ use types::{Code, Fault, Timestamp};
 
 /// What a member says and does.
 #[derive(Debug, Clone)]
-pub struct Said {
-    pub role: &'static str,
-    pub hosts: Vec<String>,
-    pub election: u8,
-    pub tags: Document,
+pub(crate) struct Said {
+    pub(crate) role: &'static str,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) election: u8,
+    pub(crate) tags: Document,
     /// Takes commands and never answers.
-    pub hangs: bool,
+    pub(crate) hangs: bool,
     /// Executes commands, then answers that it is no primary any more.
-    pub fault_after: Option<Code>,
+    pub(crate) fault_after: Option<Code>,
 }
 
 /// One member.
-pub struct Member {
-    pub host: String,
+pub(crate) struct Member {
+    pub(crate) host: String,
     said: watch::Sender<(i64, Said)>,
     process: ObjectId,
     /// Commands other than hello that it has executed.
-    pub executed: AtomicU64,
-    pub hellos: AtomicU64,
+    pub(crate) executed: AtomicU64,
+    pub(crate) hellos: AtomicU64,
     tasks: Mutex<Option<Tasks>>,
 }
 
 impl Member {
     /// Begins to listen, at `port` or any.
-    pub async fn start(port: u16) -> Arc<Member> {
+    pub(crate) async fn start(port: u16) -> Arc<Member> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let said = Said {
@@ -75,7 +75,7 @@ impl Member {
     }
 
     /// Says something else from now on.
-    pub fn say(&self, change: impl FnOnce(&mut Said)) {
+    pub(crate) fn say(&self, change: impl FnOnce(&mut Said)) {
         self.said.send_modify(|(counter, said)| {
             change(said);
             *counter += 1;
@@ -83,7 +83,7 @@ impl Member {
     }
 
     /// Drops all connections and listens no more.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let tasks = self.tasks.lock().take();
         if let Some(tasks) = tasks {
             tasks.stop(Duration::from_secs(5)).await;
@@ -91,7 +91,7 @@ impl Member {
     }
 
     /// Listens again.
-    pub async fn restart(self: &Arc<Member>) {
+    pub(crate) async fn restart(self: &Arc<Member>) {
         let listener = TcpListener::bind(&self.host).await.unwrap();
         self.serve(listener);
     }
@@ -161,7 +161,7 @@ impl Operations for Door {
 }
 
 /// Members that know of each other; the first is primary.
-pub async fn set(count: usize) -> Vec<Arc<Member>> {
+pub(crate) async fn set(count: usize) -> Vec<Arc<Member>> {
     let mut members = Vec::new();
     for _ in 0..count {
         members.push(Member::start(0).await);
@@ -175,7 +175,7 @@ pub async fn set(count: usize) -> Vec<Arc<Member>> {
 }
 
 /// Makes one of them primary, the others secondaries.
-pub fn elect(members: &[Arc<Member>], winner: usize, election: u8) {
+pub(crate) fn elect(members: &[Arc<Member>], winner: usize, election: u8) {
     for (place, member) in members.iter().enumerate() {
         member.say(|said| {
             said.role = if place == winner { "primary" } else { "secondary" };
