@@ -106,6 +106,12 @@ impl Registry {
         inner.floor
     }
 
+    /// Raises the floor, whatever is pinned: nothing before it can be read any more.
+    pub(crate) fn raise_floor_to(&self, floor: Timestamp) {
+        let mut inner = self.inner.lock();
+        inner.floor = inner.floor.max(floor);
+    }
+
     /// Up to where superseded versions may be dropped now: the floor, or the time of a running checkpoint if that is lower.
     pub(crate) fn prune_limit(&self) -> Timestamp {
         let inner = self.inner.lock();

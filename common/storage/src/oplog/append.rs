@@ -7,6 +7,7 @@ use crate::Error;
 use crate::error::Failure;
 use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ use types::{OpTime, Timestamp};
 
 /// Commits wait for the disk when this much is not written yet.
 const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The log is held for others up to so many times its size.
+const HELD_TIMES_MAX: u64 = 4;
 
 /// How far the log is on disk for certain, or why it never will be.
 #[derive(Debug, Clone, Default)]
@@ -82,9 +86,10 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
-    /// The place before the first record, if there were others before: the log holds all that came after it, as far as it was
-    /// not truncated.
-    pub(super) start: Mutex<OpTime>,
+    /// The place that the log was begun after, while it holds everything since.
+    pub(super) start: Mutex<Option<OpTime>>,
+    /// Times after which the log is wanted, by number of the wish.
+    holds: Mutex<BTreeMap<u64, Timestamp>>,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     written_bytes: AtomicU64,
@@ -95,6 +100,9 @@ pub(crate) struct Log {
     #[cfg(test)]
     pub(crate) faults: AtomicU64,
 }
+
+/// The place that a log was begun after, and the number of its first segment.
+pub(crate) type Begun = Option<(OpTime, u64)>;
 
 /// What opening found.
 #[derive(Debug)]
@@ -113,6 +121,7 @@ impl Log {
         segment_bytes: u64,
         from: Timestamp,
         synced: Timestamp,
+        begun: Begun,
         replay: &mut dyn FnMut(Record) -> Result<(), Error>,
     ) -> Result<Recovered, Error> {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
@@ -125,7 +134,10 @@ impl Log {
                 _ => break,
             }
         }
-        let mut last = OpTime::default();
+        // A log that was never begun anew has the first segment of all.
+        let (start, first_number) = begun.map_or((OpTime::default(), 1), |begun| begun);
+        let whole = segments.first().is_none_or(|segment| segment.number == first_number);
+        let mut last = start;
         let mut cut = 0;
         let count = segments.len();
         for (index, segment) in segments.iter().enumerate().skip(first) {
@@ -182,7 +194,8 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
-            start: Mutex::new(OpTime::default()),
+            start: Mutex::new(whole.then_some(start)),
+            holds: Mutex::new(BTreeMap::new()),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -259,9 +272,21 @@ impl Log {
         self.buffer.lock().last
     }
 
-    /// The place that the log was begun after.
-    pub(crate) fn start(&self) -> OpTime {
+    /// The place that the log was begun after, while it holds everything since.
+    pub(crate) fn start(&self) -> Option<OpTime> {
         *self.start.lock()
+    }
+
+    /// Keeps what is newer than a time, within reason, until [`Log::let_go`].
+    pub(crate) fn hold(&self, after: Timestamp) -> u64 {
+        let mut holds = self.holds.lock();
+        let number = holds.keys().last().map_or(0, |last| last + 1);
+        holds.insert(number, after);
+        number
+    }
+
+    pub(crate) fn let_go(&self, number: u64) {
+        self.holds.lock().remove(&number);
     }
 
     pub(crate) fn durable_ts(&self) -> Timestamp {
@@ -422,15 +447,19 @@ impl Log {
     /// than `kept`, which is to be kept by its age.
     pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp, kept: Timestamp) -> Result<(), Error> {
         let needed = needed.min(kept);
+        let held = self.holds.lock().values().min().copied().unwrap_or(Timestamp::MAX);
         let mut total = self.bytes();
         let mut dropped = false;
         for segment in self.segments() {
             let is_last = self.segments.read().len() <= 1;
+            let needed =
+                if total > bytes_max.saturating_mul(HELD_TIMES_MAX) { needed } else { needed.min(held) };
             let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
             if total <= bytes_max || is_last || !old {
                 break;
             }
             total -= segment.len();
+            *self.start.lock() = None;
             self.segments.write().retain(|other| other.number != segment.number);
             segment.remove()?;
             fail::point("segment-dropped");
