@@ -205,17 +205,6 @@ impl Shared {
         self.pins.raise_floor(self.stable(self.pressed(URGENT_PERCENT)));
     }
 
-    /// Drops superseded versions of keys that were just written again; hot keys would fill memory between checkpoints.
-    pub(crate) fn prune(&self, keys: &[Bytes]) {
-        if keys.is_empty() {
-            return;
-        }
-        let limit = self.pins.prune_limit();
-        for key in keys {
-            self.versions.evict(key, limit, false);
-        }
-    }
-
     /// Before a commit: starts a checkpoint when memory fills, and slows the writer more the fuller it is.
     ///
     /// # Errors
@@ -351,7 +340,7 @@ impl Shared {
         self.base.write(&writes)?;
         for visible in round.drain(..) {
             // Only up to what was written: an index build may have added an entry meanwhile.
-            self.versions.evict(&visible.key, visible.time, true);
+            self.versions.evict(&visible.key, visible.time);
         }
         self.checkpointer.freed.notify_all();
         Ok(())

@@ -22,6 +22,8 @@ const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The log is held for others up to so many times its size.
 const HELD_TIMES_MAX: u64 = 4;
+/// A buffer that grew beyond this is not kept for the next commits.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How far the log is on disk for certain, or why it never will be.
 #[derive(Debug, Clone, Default)]
@@ -61,12 +63,17 @@ pub(super) struct Buffer {
 pub(super) struct Writer {
     pub(super) segment: Arc<Segment>,
     pub(super) written: OpTime,
+    /// Empty ones to take turns with those of [`Buffer`]: memory that was touched once is not asked for again.
+    spare: Vec<u8>,
+    spare_records: Vec<(Timestamp, usize)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     pub wanted: Timestamp,
     pub stop: bool,
+    /// Somebody syncs now; whoever comes meanwhile waits for the next sync.
+    pub syncing: bool,
 }
 
 /// The log.
@@ -90,6 +97,8 @@ pub(crate) struct Log {
     pub(super) start: Mutex<Option<OpTime>>,
     /// Times after which the log is wanted, by number of the wish.
     holds: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Told after every sync: those that wait without a future.
+    pub(super) synced: Condvar,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     written_bytes: AtomicU64,
@@ -185,7 +194,12 @@ impl Log {
             segment_bytes,
             buffer: Mutex::new(Buffer { last, ..Buffer::default() }),
             room: Condvar::new(),
-            writer: Mutex::new(Writer { segment, written: last }),
+            writer: Mutex::new(Writer {
+                segment,
+                written: last,
+                spare: Vec::new(),
+                spare_records: Vec::new(),
+            }),
             segments: RwLock::new(segments),
             durable: watch::Sender::new(Durable::default()),
             durable_ts: AtomicU64::new(0),
@@ -196,6 +210,7 @@ impl Log {
             wake: Condvar::new(),
             start: Mutex::new(whole.then_some(start)),
             holds: Mutex::new(BTreeMap::new()),
+            synced: Condvar::new(),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -236,11 +251,7 @@ impl Log {
         let mut buffer = self.buffer.lock();
         assert!(at.ts > buffer.last.ts, "oplog must advance: {} then {at}", buffer.last);
         buffer.records.push((at.ts, bytes.len()));
-        if buffer.bytes.is_empty() {
-            buffer.bytes = bytes;
-        } else {
-            buffer.bytes.extend_from_slice(&bytes);
-        }
+        buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
     }
 
@@ -305,6 +316,10 @@ impl Log {
             self.wake.notify_one();
         }
         drop(signal);
+        self.count_wait();
+    }
+
+    pub(super) fn count_wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -315,21 +330,22 @@ impl Log {
     }
 
     pub(super) fn write_locked(&self, writer: &mut Writer) -> Result<(), Error> {
-        let (bytes, records, last) = {
+        let (mut bytes, mut noted, last) = {
             let mut buffer = self.buffer.lock();
             if let Some(reason) = &buffer.failed {
                 return Err(Error::poisoned(reason));
             }
-            let taken = (std::mem::take(&mut buffer.bytes), std::mem::take(&mut buffer.records), buffer.last);
+            if buffer.bytes.is_empty() {
+                return Ok(());
+            }
+            let bytes = std::mem::replace(&mut buffer.bytes, std::mem::take(&mut writer.spare));
+            let noted = std::mem::replace(&mut buffer.records, std::mem::take(&mut writer.spare_records));
             self.room.notify_all();
-            taken
+            (bytes, noted, buffer.last)
         };
-        if bytes.is_empty() {
-            return Ok(());
-        }
         self.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut rest = bytes.as_slice();
-        let mut records = records.into_iter().peekable();
+        let mut records = noted.iter().copied().peekable();
         while !rest.is_empty() {
             let segment = writer.segment.clone();
             let start = segment.len();
@@ -350,6 +366,12 @@ impl Log {
             }
         }
         writer.written = last;
+        if bytes.capacity() <= SPARE_BYTES_MAX {
+            bytes.clear();
+            writer.spare = bytes;
+        }
+        noted.clear();
+        writer.spare_records = noted;
         Ok(())
     }
 
@@ -407,6 +429,9 @@ impl Log {
             durable.failed.get_or_insert(reason);
             first
         });
+        // Not between a look at the failure and the wait.
+        drop(self.signal.lock());
+        self.synced.notify_all();
     }
 
     /// A failure that a test asked for.
