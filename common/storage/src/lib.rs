@@ -16,6 +16,7 @@ mod counts;
 mod ddl;
 mod error;
 mod fail;
+mod hash;
 mod import;
 mod index;
 mod keyspace;
@@ -48,7 +49,7 @@ pub use counts::CollectionStats;
 pub use ddl::CreatedIndexes;
 pub use error::{DuplicateKey, Error};
 #[cfg(any(debug_assertions, feature = "failpoints"))]
-pub use fail::POINTS as FAIL_POINTS;
+pub use fail::{POINTS as FAIL_POINTS, REPLICA_POINTS};
 pub use import::{Export, Importing};
 pub use oplog::Durable;
 pub use oplog::{Change, ChangeKind, Changes, OplogCursor, OplogEntry, OplogReader};
