@@ -2,6 +2,7 @@
 //! Inside: the oplog is the write-ahead log, recent versions live in memory, a checkpoint moves them to a base engine.
 //! Calls block and belong on worker threads. Knows nothing of commands, queries, replication or sockets.
 
+mod aside;
 mod base;
 mod batch;
 mod capped;
@@ -38,6 +39,7 @@ mod undone;
 mod validate;
 mod versions;
 
+pub use aside::{read_control, set_aside};
 pub use batch::{Batch, CommitMeta, SessionMeta};
 pub use capped::Capped;
 pub use catalog::Catalog;

@@ -79,9 +79,11 @@ async fn stream(
     let mut streams = shared.streams.subscribe();
     let epoch = *streams.borrow_and_update();
     let mut told = OpTime::default();
-    let mut is_new = true;
+    let mut seen = None;
     loop {
-        visible.borrow_and_update();
+        // By its value: a change that comes while a commit point is waited with must not be taken for one that was read.
+        let now = *visible.borrow_and_update();
+        let is_new = seen.replace(now) != Some(now);
         // Read before the records: it is then about a log that had them, or the cursor finds out.
         let commit_point = *commit.borrow_and_update();
         let term = shared.view.load().term;
@@ -106,19 +108,22 @@ async fn stream(
             }
         }
         if is_full {
+            seen = None;
             continue;
         }
-        is_new = tokio::select! {
+        tokio::select! {
             biased;
-            changed = visible.changed() => changed.is_ok(),
+            changed = visible.changed() => if changed.is_err() {
+                return Ok(());
+            },
             changed = commit.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
                 // It often comes with the next entries.
-                tokio::time::timeout(COMMIT_POINT_WAIT, visible.changed()).await.is_ok()
+                tokio::time::timeout(COMMIT_POINT_WAIT, visible.changed()).await.ok();
             }
-        };
+        }
     }
 }
 
