@@ -110,6 +110,7 @@ impl Metadata {
         }
         self.catalog.settle().await?;
         self.is_ready.send_replace(true);
+        self.end_earlier_sections();
         self.resume_drops();
         Ok(())
     }

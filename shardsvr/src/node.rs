@@ -350,7 +350,7 @@ impl Player for Node {
             self.load_identity()?;
             let sections = self.stored_sections()?;
             self.gate.take_office(term, &sections).await?;
-            sections.into_iter().for_each(|ns| self.clean_later(ns));
+            sections.into_iter().for_each(|(ns, _)| self.clean_later(ns));
             Ok(())
         })
     }

@@ -15,6 +15,26 @@ const COMMIT_MARGIN: Duration = Duration::from_secs(5);
 /// Wait between tries to end a section.
 const LEAVE_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+impl Metadata {
+    /// Tells all shards that what earlier primaries held back need not be held back any more. Only saves waiting for leases, so it is
+    /// tried once.
+    pub(crate) fn end_earlier_sections(self: &Arc<Self>) {
+        let metadata = self.clone();
+        self.tasks.spawn("earlier-sections", async move {
+            let shards = match metadata.view().and_then(|view| view.shards()) {
+                Ok(shards) => shards,
+                Err(fault) => return tracing::debug!(%fault, "shards are not told of this primary"),
+            };
+            let telling = shards.iter().map(|shard| async {
+                if let Err(fault) = metadata.ask(shard, doc! { "_shardsvrEndCriticalSections": 1 }).await {
+                    tracing::debug!(shard = %shard.id, %fault, "not told of this primary");
+                }
+            });
+            futures::future::join_all(telling).await;
+        });
+    }
+}
+
 /// The sections on one collection that are open.
 pub(super) struct Sections {
     metadata: Arc<Metadata>,

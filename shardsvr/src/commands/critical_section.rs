@@ -1,4 +1,4 @@
-//! `_shardsvrEnterCriticalSection`, `_shardsvrLeaveCriticalSection`: the config server holds a collection's requests back.
+//! `_shardsvrEnterCriticalSection`, `_shardsvrLeaveCriticalSection`, `_shardsvrEndCriticalSections`: the config server holds a collection's requests back.
 
 use super::{fields, internal};
 use crate::node::Node;
@@ -13,6 +13,19 @@ pub(super) const ENTER: Spec<Node> =
             Ok(Reply::ok())
         })
     });
+
+pub(super) const END: Spec<Node> = internal(
+    "_shardsvrEndCriticalSections",
+    "ends what earlier primaries of the config server held back",
+    |node, _, request| {
+        Box::pin(async move {
+            let term =
+                request.body.get_i64("configTerm").map_err(|_| fields::malformed(&request, "configTerm"))?;
+            node.end_sections_before(term).await?;
+            Ok(Reply::ok())
+        })
+    },
+);
 
 pub(super) const LEAVE: Spec<Node> =
     internal("_shardsvrLeaveCriticalSection", "lets requests to a collection go on", |node, _, request| {

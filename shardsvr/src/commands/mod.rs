@@ -23,6 +23,7 @@ pub fn table() -> Vec<Spec<Node>> {
         await_writes::SPEC,
         collection_info::SPEC,
         create_collection::SPEC,
+        critical_section::END,
         critical_section::ENTER,
         critical_section::LEAVE,
         drop::COLLECTION,

@@ -64,6 +64,14 @@ impl CriticalSections {
         Ok(())
     }
 
+    /// The open sections of earlier terms of the config server's primary.
+    pub fn before(&self, config_term: i64) -> Vec<Namespace> {
+        let open = self.open.lock();
+        let earlier =
+            open.iter().filter(|(_, section)| section.config_term < config_term && !section.end.is_closed());
+        earlier.map(|(ns, _)| ns.clone()).collect()
+    }
+
     /// Ends all sections at once: this member does not answer for them any more.
     pub fn abandon(&self) {
         self.open.lock().clear();

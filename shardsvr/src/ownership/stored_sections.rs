@@ -1,5 +1,5 @@
 //! The critical sections that are open, as documents: so that the next primary of this shard holds the same requests back.
-//! `config.criticalSections`, `{_id: namespace}`; written by a majority before a section counts as open, removed before it ends.
+//! `config.criticalSections`, `{_id: namespace, configTerm: long}`; written by a majority before a section counts as open, removed before it ends.
 
 use crate::node::Node;
 use bson::{RawBsonRef, rawdoc};
@@ -21,7 +21,7 @@ impl Node {
     /// As [`super::CriticalSections::enter`]; the reason why no majority can be had.
     pub async fn enter_section(self: &Arc<Self>, ns: &Namespace, config_term: i64) -> Result<(), Fault> {
         self.gate.enter_critical(ns, config_term).await?;
-        let doc = rawdoc! { "_id": ns.as_str() };
+        let doc = rawdoc! { "_id": ns.as_str(), "configTerm": config_term };
         let stored = tokio::task::block_in_place(|| self.put(SECTIONS, &doc));
         let settled = match stored {
             Ok(()) => self.settle().await,
@@ -45,11 +45,23 @@ impl Node {
         Ok(())
     }
 
-    /// The sections that the primary before this one had open.
+    /// Ends what primaries of the config server before that term had open: they change nothing any more.
+    ///
+    /// # Errors
+    /// A failure of storage; the sections that are left then end by their lease.
+    pub async fn end_sections_before(&self, config_term: i64) -> Result<(), Fault> {
+        for ns in self.gate.sections_before(config_term) {
+            self.leave_section(&ns).await?;
+            tracing::info!(%ns, "critical section of an earlier primary of the config server ended");
+        }
+        Ok(())
+    }
+
+    /// The sections that the primary before this one had open, with the term of the config server's primary.
     ///
     /// # Errors
     /// A failure of storage.
-    pub(crate) fn stored_sections(&self) -> Result<Vec<Namespace>, Fault> {
+    pub(crate) fn stored_sections(&self) -> Result<Vec<(Namespace, i64)>, Fault> {
         let store = &self.member.store;
         let catalog = store.catalog();
         let Some(collection) = catalog.get(&Namespace::parse(SECTIONS)?) else { return Ok(Vec::new()) };
@@ -59,7 +71,7 @@ impl Node {
             .map(|record| {
                 let (_, doc) = record?;
                 let ns = doc.get_str("_id").map_err(|error| Fault::internal(error.to_string()))?;
-                Namespace::parse(ns)
+                Ok((Namespace::parse(ns)?, doc.get_i64("configTerm").unwrap_or(0)))
             })
             .collect()
     }

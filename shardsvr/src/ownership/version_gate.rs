@@ -181,11 +181,11 @@ impl VersionGate {
     ///
     /// # Errors
     /// As [`CriticalSections::enter`].
-    pub async fn take_office(&self, term: i64, sections: &[Namespace]) -> Result<(), Fault> {
+    pub async fn take_office(&self, term: i64, sections: &[(Namespace, i64)]) -> Result<(), Fault> {
         self.critical.abandon();
         self.doubt_all().await;
-        for ns in sections {
-            self.critical.enter(ns, &self.collection(ns), 0, &self.tasks).await?;
+        for (ns, config_term) in sections {
+            self.critical.enter(ns, &self.collection(ns), *config_term, &self.tasks).await?;
         }
         self.office.store(term, Ordering::Release);
         self.office_changed.notify_waiters();
@@ -321,6 +321,11 @@ impl VersionGate {
     pub async fn leave_critical(&self, ns: &Namespace) {
         self.critical.leave(ns).await;
         self.databases.forget(ns.db());
+    }
+
+    /// The sections that earlier primaries of the config server opened.
+    pub fn sections_before(&self, config_term: i64) -> Vec<Namespace> {
+        self.critical.before(config_term)
     }
 
     /// Whether a critical section is open on the collection.

@@ -170,7 +170,7 @@ impl FakeShard {
                 let prefix = format!("{}.", text());
                 self.collections.retain(|ns, _| !ns.starts_with(&prefix));
             }
-            "_shardsvrForgetDatabase" => {}
+            "_shardsvrForgetDatabase" | "_shardsvrEndCriticalSections" => {}
             "count" => return Ok(doc! {"n": self.keys(body).len() as i32}),
             "find" => {
                 let skip = usize::try_from(body.get_i64("skip").unwrap()).unwrap();
