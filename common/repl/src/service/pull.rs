@@ -81,6 +81,8 @@ async fn stream(
     let mut told = OpTime::default();
     let mut is_new = true;
     loop {
+        // Whatever woke this: what became visible meanwhile is read now, or it would wait for the next write.
+        is_new |= visible.has_changed().unwrap_or(false);
         visible.borrow_and_update();
         // Read before the records: it is then about a log that had them, or the cursor finds out.
         let commit_point = *commit.borrow_and_update();
