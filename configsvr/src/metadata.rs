@@ -96,7 +96,7 @@ impl Metadata {
         let _changing = self.changing.lock().await;
         self.replica.check_primary()?;
         // Builds indexes, which takes a moment.
-        self.catalog.create_tables()?;
+        blocking(|| self.catalog.create_tables())?;
         let cluster_id = ObjectId::new();
         let made = self
             .catalog
@@ -245,6 +245,14 @@ impl Metadata {
             Code::HostUnreachable => Fault { code: Code::FailedToSatisfyReadPreference, ..fault },
             _ => fault,
         })
+    }
+}
+
+/// Work that blocks, where the runtime can stand it.
+fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::CurrentThread => work(),
+        _ => tokio::task::block_in_place(work),
     }
 }
 

@@ -42,7 +42,7 @@ impl Metadata {
     /// `NotWritablePrimary` before the metadata exist, or a failure of storage.
     pub fn routing(&self, db: &str, collection: &str) -> Result<RoutingReply, Fault> {
         let view = self.view()?;
-        let mut reply = RoutingReply::default();
+        let mut reply = RoutingReply { term: self.term(), ..RoutingReply::default() };
         let Some(database) = view.database_document(db)? else { return Ok(reply) };
         reply.database = database.bytes().clone();
         if collection.is_empty() {
@@ -141,6 +141,9 @@ impl Config for Service {
     async fn get_routing(&self, request: Request<RoutingRequest>) -> Result<Response<RoutingReply>, Status> {
         let RoutingRequest { db, collection } = request.into_inner();
         self.metadata.ready().await;
+        if let Err(fault) = self.metadata.catalog.settle_changes().await {
+            return Err(fault_to_status(&fault));
+        }
         answer(self.metadata.routing(&db, &collection))
     }
 

@@ -1,7 +1,6 @@
 //! Executes typed commands against one member's own storage: plans, scans, writes, collections and indexes.
 //! Used by shard and config server alike through [`HasEngine`]; knows nothing of routing tables, elections or sockets.
 
-mod acknowledge;
 mod batch;
 mod commands;
 mod cursor;

@@ -11,6 +11,9 @@ use storage::{LogRecord, RecordCursor, Store};
 use tokio::sync::watch;
 use types::{Fault, OpTime, Timestamp, Uuid};
 
+/// Bytes of records in one piece of a copy, roughly.
+const PIECE_BYTES: usize = 1024 * 1024;
+
 /// The store of the process.
 pub(crate) struct StoreData {
     store: Store,
@@ -28,6 +31,19 @@ struct Cursor(RecordCursor);
 impl Records for Cursor {
     fn next(&mut self) -> Result<Option<LogRecord>, Fault> {
         self.0.next().transpose().map_err(|error| error.fault())
+    }
+}
+
+/// Records of a range at the snapshot that it was begun with.
+struct Batches {
+    at: Timestamp,
+    export: storage::Export,
+}
+
+impl Pieces for Batches {
+    fn next(&mut self) -> Result<Option<Piece>, Fault> {
+        let records = self.export.next().transpose().map_err(fault)?;
+        Ok(records.map(|records| Piece { at: self.at, records }))
     }
 }
 
@@ -126,34 +142,75 @@ impl Data for StoreData {
     }
 
     fn importing(&self) -> Option<Import> {
-        None
+        let import = self.store.importing()?;
+        Some(Import {
+            from: import.from,
+            has_catalog: import.catalog.is_some(),
+            newest: import.newest,
+            progress: import.progress,
+        })
     }
 
-    fn begin_import(&self, _last: OpTime) -> Result<(), Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn begin_import(&self, last: OpTime) -> Result<(), Fault> {
+        self.store.begin_import(last).map_err(fault)
     }
 
-    fn import_catalog(&self, _at: Timestamp, _catalog: &[RawDocumentBuf]) -> Result<(), Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn import_catalog(&self, at: Timestamp, catalog: &[RawDocumentBuf]) -> Result<(), Fault> {
+        self.store.import_catalog(at, catalog).map_err(fault)
     }
 
-    fn set_import_progress(&self, _progress: RawDocumentBuf) -> Result<(), Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn set_import_progress(&self, progress: RawDocumentBuf) -> Result<(), Fault> {
+        self.store.set_import_progress(progress).map_err(fault)
     }
 
-    fn import_records(&self, _uuid: Uuid, _piece: &Piece) -> Result<(), Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn import_records(&self, uuid: Uuid, piece: &Piece) -> Result<(), Fault> {
+        self.store.import_records(uuid, piece.at, &piece.records).map_err(fault)
     }
 
-    fn finish_import(&self, _last: OpTime) -> Result<(), Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn finish_import(&self, last: OpTime) -> Result<(), Fault> {
+        self.store.finish_import(last).map_err(fault)?;
+        self.clock.observe(last.ts);
+        Ok(())
     }
 
-    fn export(&self, _parts: usize) -> Result<Export, Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn export(&self, parts: usize) -> Result<Export, Fault> {
+        let store = &self.store;
+        // The log from here on is applied over what is copied later.
+        let last = store.last_op_time();
+        let mut snapshot = store.snapshot();
+        while snapshot.timestamp() < last.ts {
+            // The entry is in the log, and about to be seen.
+            std::thread::yield_now();
+            snapshot = store.snapshot();
+        }
+        let catalog = store.export_catalog(&snapshot).map_err(fault)?;
+        let (mut ranges, mut bytes) = (Vec::new(), 0);
+        for collection in store.catalog().all().filter(|collection| !collection.ns.is_local()) {
+            let cut = match store.export_ranges(&snapshot, collection.uuid, parts) {
+                Ok(cut) => cut,
+                // Dropped meanwhile, which the log tells.
+                Err(storage::Error::NamespaceNotFound { .. }) => continue,
+                Err(error) => return Err(error.fault()),
+            };
+            bytes += store.stats(collection).bytes;
+            ranges.extend(cut.into_iter().map(|range| KeyRange {
+                uuid: collection.uuid,
+                from: range.start.into(),
+                to: range.end.map(Bytes::from),
+            }));
+        }
+        Ok(Export { last, at: snapshot.timestamp(), catalog, ranges, bytes })
     }
 
-    fn export_range(&self, _range: &KeyRange, _after: Option<&Bytes>) -> Result<Box<dyn Pieces>, Fault> {
-        Err(Fault::not_implemented("a copy of the data"))
+    fn export_range(&self, range: &KeyRange, after: Option<&Bytes>) -> Result<Box<dyn Pieces>, Fault> {
+        let mut start = after.map_or_else(|| range.from.to_vec(), |after| after.to_vec());
+        if after.is_some() {
+            // The next possible key.
+            start.push(0);
+        }
+        let keys = value::interval::KeyRange { start, end: range.to.as_ref().map(|to| to.to_vec()) };
+        let snapshot = self.store.snapshot();
+        let export = self.store.export_records(&snapshot, range.uuid, &keys, PIECE_BYTES).map_err(fault)?;
+        Ok(Box::new(Batches { at: snapshot.timestamp(), export }))
     }
 }

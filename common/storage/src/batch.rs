@@ -231,7 +231,7 @@ impl Batch {
             .filter_map(|(key, value)| value.clone().map(|value| (key.clone(), value)))
             .collect();
         for (key, value) in own {
-            self.force_out(collection, &keyspace::strip(&key), &document(value)?)?;
+            self.force_out(collection, &keyspace::strip(key), &document(value)?)?;
             if !excess(self) {
                 break;
             }
@@ -408,8 +408,7 @@ impl Batch {
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
         let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());
         let mut draft = Draft::new(&local, &entry);
-        let mut superseded = Vec::new();
-        let at = shared.commit_with(|at| {
+        shared.commit_with(|at| {
             for collection in touched.values() {
                 let now = shared.catalog.load();
                 // Other indexes, or dropped: the batch was prepared for something that is no more.
@@ -423,15 +422,9 @@ impl Batch {
             }
             // Entries of an index change only with their record.
             for key in writes.keys().filter(|key| keyspace::is_record(key)) {
-                if let Some(newest) = shared.versions.newest(key) {
-                    if newest > snapshot.timestamp() {
-                        return Err(Error::WriteConflict);
-                    }
-                    superseded.push(key.clone());
+                if shared.versions.newest(key).is_some_and(|newest| newest > snapshot.timestamp()) {
+                    return Err(Error::WriteConflict);
                 }
-            }
-            if !superseded.is_empty() {
-                superseded.extend(writes.keys().filter(|key| keyspace::is_index_entry(key)).cloned());
             }
             for entry in &unique {
                 let own = writes.get(&entry.key).is_some_and(Option::is_some);
@@ -467,9 +460,7 @@ impl Batch {
                 draft = Draft::new(&local, &entry);
             }
             Ok(Outgoing { draft, puts, deltas, catalog: None })
-        })?;
-        shared.prune(&superseded);
-        Ok(at)
+        })
     }
 }
 
@@ -646,7 +637,7 @@ fn draft(
         let puts = writes.iter().filter(|(key, _)| of_aside(key));
         let puts = puts.map(|(key, value)| SideWrite {
             uuid: first.uuid,
-            record_key: keyspace::strip(key),
+            record_key: keyspace::strip(key.clone()),
             value: value.clone(),
         });
         local.side = side::encode(&puts.collect::<Vec<_>>());

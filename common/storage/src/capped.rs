@@ -83,7 +83,7 @@ impl NumberTable {
         let end = |direction| -> Result<Option<u64>, Error> {
             let range = Range::records(ident, &KeyRange::all());
             let record = Merge::new(latest.clone(), range, direction).next().transpose()?;
-            Ok(record.and_then(|(key, _)| number_of(&keyspace::strip(&key))))
+            Ok(record.and_then(|(key, _)| number_of(&keyspace::strip(key))))
         };
         let last = end(Direction::Backward)?.unwrap_or(0);
         let first = end(Direction::Forward)?.unwrap_or(last + 1);

@@ -91,6 +91,11 @@ impl Checkpointer {
         }
     }
 
+    /// After everything was removed.
+    pub(crate) fn restart(&self) {
+        self.at.store(0, Ordering::Release);
+    }
+
     /// The time of the last complete checkpoint.
     pub(crate) fn at(&self) -> Timestamp {
         Timestamp(self.at.load(Ordering::Acquire))
@@ -198,17 +203,6 @@ impl Shared {
     /// After every sync of the log: what is stable now lets superseded versions go.
     pub(crate) fn after_sync(&self) {
         self.pins.raise_floor(self.stable(self.pressed(URGENT_PERCENT)));
-    }
-
-    /// Drops superseded versions of keys that were just written again; hot keys would fill memory between checkpoints.
-    pub(crate) fn prune(&self, keys: &[Bytes]) {
-        if keys.is_empty() {
-            return;
-        }
-        let limit = self.pins.prune_limit();
-        for key in keys {
-            self.versions.evict(key, limit, false);
-        }
     }
 
     /// Before a commit: starts a checkpoint when memory fills, and slows the writer more the fuller it is.
@@ -346,7 +340,7 @@ impl Shared {
         self.base.write(&writes)?;
         for visible in round.drain(..) {
             // Only up to what was written: an index build may have added an entry meanwhile.
-            self.versions.evict(&visible.key, visible.time, true);
+            self.versions.evict(&visible.key, visible.time);
         }
         self.checkpointer.freed.notify_all();
         Ok(())

@@ -44,8 +44,10 @@ impl Shared {
         fail::point("before-append");
         self.log.append(out.draft, at);
         fail::point("appended");
+        // Superseded versions go at once: hot keys would fill memory between checkpoints.
+        let limit = self.pins.prune_limit();
         for (key, value) in out.puts {
-            self.versions.put(&key, at.ts, value);
+            self.versions.put_over(&key, at.ts, value, limit);
         }
         self.counts.apply(at.ts, out.deltas);
         let catalog_changes = out.catalog.is_some();

@@ -26,6 +26,15 @@ pub const POINTS: &[&str] = &[
     "apply-appended",
     "apply-published",
     "command-applied",
+    "import-begun",
+    "log-restarted",
+    "import-wiped",
+    "catalog-imported",
+    "records-imported",
+    "entries-imported",
+    "import-flushed",
+    "import-complete",
+    "import-noted",
 ];
 
 #[cfg(any(debug_assertions, feature = "failpoints"))]

@@ -1,7 +1,7 @@
 //! Every key prefix that storage writes, in one place. A prefix is never used again for something else.
 //! Index entries sort before records, so a checkpoint that goes by key order writes them first.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use value::interval::KeyRange;
 
 /// A collection or an index: part of every key it owns, never used twice in one data directory.
@@ -77,19 +77,15 @@ pub(crate) fn is_record(key: &[u8]) -> bool {
     key.first() == Some(&RECORD)
 }
 
-/// Whether a key is an index entry.
-pub(crate) fn is_index_entry(key: &[u8]) -> bool {
-    key.first() == Some(&INDEX)
-}
-
 /// Whether a key belongs to the catalogue.
 pub(crate) fn is_catalog(key: &[u8]) -> bool {
     key.first() == Some(&CATALOG)
 }
 
 /// A key without its prefix.
-pub(crate) fn strip(key: &Bytes) -> Bytes {
-    key.slice(PREFIX_BYTES.min(key.len())..)
+pub(crate) fn strip(mut key: Bytes) -> Bytes {
+    key.advance(PREFIX_BYTES.min(key.len()));
+    key
 }
 
 /// All keys of the catalogue.

@@ -15,6 +15,7 @@ mod counts;
 mod ddl;
 mod error;
 mod fail;
+mod import;
 mod index;
 mod keyspace;
 mod oplog;
@@ -32,6 +33,7 @@ mod spill;
 mod store;
 #[cfg(test)]
 mod tests;
+mod undone;
 mod validate;
 mod versions;
 
@@ -45,11 +47,12 @@ pub use ddl::CreatedIndexes;
 pub use error::{DuplicateKey, Error};
 #[cfg(any(debug_assertions, feature = "failpoints"))]
 pub use fail::POINTS as FAIL_POINTS;
+pub use import::{Export, Importing};
 pub use oplog::Durable;
 pub use oplog::{Change, ChangeKind, Changes, OplogCursor, OplogEntry, OplogReader};
 pub use options::{Clock, EngineKind, Options};
 pub use predicate::{Predicate, Predicates};
-pub use replica::{Located, LogRecord, RecordCursor};
+pub use replica::{Located, LogHold, LogRecord, RecordCursor};
 pub use rollback::RolledBack;
 pub use scan::{Direction, IndexScan, RecordScan};
 pub use snapshot::Snapshot;

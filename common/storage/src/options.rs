@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use types::Timestamp;
 
+/// One part of so many of the cache.
+const VALUES_PART: usize = 4;
 const MIB: usize = 1024 * 1024;
 
 /// Where storage takes its times from; the one clock of the process implements it.
@@ -82,6 +84,16 @@ pub struct Options {
 }
 
 impl Options {
+    /// The part of the cache that holds single values.
+    pub(crate) fn value_cache_bytes(&self) -> usize {
+        self.cache_bytes / VALUES_PART
+    }
+
+    /// The rest, for the engine's own pages or blocks.
+    pub(crate) fn engine_cache_bytes(&self) -> usize {
+        self.cache_bytes - self.value_cache_bytes()
+    }
+
     /// Defaults for a directory.
     pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Options {
         Options {

@@ -12,11 +12,12 @@ use crate::collection::{Collection, RecordKey, RecordOrder};
 use crate::control::Control;
 use crate::counts::{Count, Counts};
 use crate::fail;
+use crate::import::{Importing, LOG_START, imported, place_of};
 use crate::index::{self, Builds};
 use crate::keyspace::{self, Ident, Range};
 use crate::oplog::collection::EntryCounts;
 use crate::oplog::side::{self, SideWrite};
-use crate::oplog::{Log, Record, diff};
+use crate::oplog::{Begun, Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
 use crate::predicate::Predicates;
@@ -61,6 +62,20 @@ fn fact(control: &Control, name: &str) -> Timestamp {
     control.get(name).and_then(|value| value.as_timestamp()).map_or(Timestamp::ZERO, Timestamp::from)
 }
 
+/// Where a log that was begun anew begins.
+fn begun(control: &Control) -> Result<Begun, Error> {
+    let damaged = || Error::Damaged(format!("control fact {LOG_START}"));
+    match control.get(LOG_START) {
+        None => Ok(None),
+        Some(RawBson::Document(doc)) => {
+            let at = place_of(&doc).ok_or_else(damaged)?;
+            let segment = doc.get_i64("segment").ok().and_then(|number| u64::try_from(number).ok());
+            Ok(Some((at, segment.ok_or_else(damaged)?)))
+        }
+        Some(_) => Err(damaged()),
+    }
+}
+
 /// A base that has lost the end of what a checkpoint wrote is refused: the log may no longer have it.
 fn check_complete(base: &dyn Engine, checkpoint: Timestamp) -> Result<(), Error> {
     if checkpoint == Timestamp::ZERO {
@@ -95,8 +110,16 @@ pub(crate) fn recover(
     check_complete(&*base, checkpoint)?;
     let mut replay =
         Replay::load(base.clone(), options.versions_bytes_max, options.predicates.clone(), checkpoint)?;
+    let importing = Importing::load(&control)?;
+    replay.imported = imported(&control)?.0;
     let dir = options.dir.join("oplog");
-    let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, &mut |record| {
+    let begun = begun(&control)?;
+    if begun.is_some() && options.engine == EngineKind::Memory {
+        return Err(Error::Damaged(
+            "a copy of another store is gone with the memory that held it".to_owned(),
+        ));
+    }
+    let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, begun, &mut |record| {
         replay.record(record)
     })?;
     replay.check_missing()?;
@@ -119,16 +142,16 @@ pub(crate) fn recover(
         catalog.put(collection);
     }
     catalog.set_log(Collection::of_log(options.oplog_bytes_max)?);
-    let Replay { versions, spill, counts, next_ident, floor: readable, .. } = replay;
+    let Replay { versions, spill, counts, next_ident, lost, .. } = replay;
     let pins = Arc::new(Registry::default());
     pins.set_committed(last);
     // The base may be ahead of the last complete checkpoint, up to the one that was going on.
     let floor = match options.engine {
         EngineKind::Memory => Timestamp::ZERO,
-        _ if control.get(CHECKPOINTING).is_none() => last,
+        _ if control.get(CHECKPOINTING).is_none() && control.get(CHECKPOINT).is_some() => last,
         _ => checkpoint.max(fact(&control, CHECKPOINTING)),
     };
-    pins.set_floor(floor.max(readable).min(last));
+    pins.set_floor(floor.min(last));
     let term = if recovered.last.ts == Timestamp::ZERO { FIRST_TERM } else { recovered.last.term };
     Ok(Arc::new(Shared {
         versions,
@@ -145,6 +168,9 @@ pub(crate) fn recover(
         writable: AtomicBool::new(options.writable),
         applying: Mutex::new(()),
         builds: Builds::default(),
+        lost: Mutex::new(lost),
+        is_importing: AtomicBool::new(importing.is_some()),
+        importing: Mutex::new(importing),
         closed: AtomicBool::new(false),
         numbers: NumberTable::default(),
         log_counts: EntryCounts::default(),
@@ -160,7 +186,8 @@ impl Store {
     /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log. What was not complete at
     /// all goes on in the background.
     pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
-        let checkpoint = self.shared.checkpointer.at();
+        // Those of a copied catalogue got their entries with the records.
+        let checkpoint = self.shared.checkpointer.at().max(imported(&self.shared.control)?.1);
         for collection in self.catalog().all() {
             for index in collection.secondary().filter(|index| !index.usable_at(checkpoint)) {
                 let Some(ready) = index.ready else { continue };
@@ -190,8 +217,10 @@ struct Replay {
     replayed: u64,
     predicates: Option<Arc<dyn Predicates>>,
     checkpoint: Timestamp,
-    /// Nothing before this can be read.
-    floor: Timestamp,
+    /// Indexes that were complete for a while, which no log holds.
+    lost: HashSet<Ident>,
+    /// Up to here records may have been copied later than the log says.
+    imported: Timestamp,
     /// Records that a difference was to be applied to and that are not there: the base is ahead by their removal or by that of
     /// their collection, and the log must say so too.
     missing: HashSet<Vec<u8>>,
@@ -218,12 +247,13 @@ impl Replay {
             base: base.clone(),
             predicates,
             checkpoint,
-            floor: Timestamp::ZERO,
+            lost: HashSet::new(),
+            imported: Timestamp::ZERO,
             missing: HashSet::new(),
         };
         for pair in all(&base, keyspace::catalog_space()) {
             let (key, stored) = pair?;
-            replay.define(&key, &Some(split_base(&key, &stored)?.1), Timestamp::ZERO)?;
+            replay.define(&key, &Some(split_base(&key, &stored)?.1))?;
         }
         for pair in all(&base, keyspace::count_space()) {
             let (key, stored) = pair?;
@@ -245,7 +275,7 @@ impl Replay {
     }
 
     /// Takes a catalogue record.
-    fn define(&mut self, key: &[u8], value: &Value, at: Timestamp) -> Result<(), Error> {
+    fn define(&mut self, key: &[u8], value: &Value) -> Result<(), Error> {
         let ident = keyspace::ident_of(key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
         let before = self.collections.get(&ident).cloned();
         match value {
@@ -262,17 +292,13 @@ impl Replay {
                 self.missing.retain(|key| keyspace::ident_of(key) != Some(ident));
             }
         }
-        // What its build added is in no log: a time at which it was there cannot be read any more.
+        // What its build added is in no log: a rollback that brings the index back has to build it again.
         let now = self.collections.get(&ident);
-        let lost = before.is_some_and(|before| {
-            before.secondary().any(|index| {
-                index.ready.is_some_and(|ready| ready > self.checkpoint)
-                    && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
-            })
+        let gone = before.iter().flat_map(|before| before.secondary()).filter(|index| {
+            index.ready.is_some_and(|ready| ready > self.checkpoint)
+                && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
         });
-        if lost {
-            self.floor = self.floor.max(at);
-        }
+        self.lost.extend(gone.map(|index| index.id.0));
         Ok(())
     }
 
@@ -285,7 +311,7 @@ impl Replay {
                 continue;
             }
             if keyspace::is_catalog(&key) {
-                self.define(&key, &value, at)?;
+                self.define(&key, &value)?;
             } else if key == keyspace::NEXT_IDENT_KEY {
                 self.take_ident(value.as_deref().unwrap_or_default())?;
             }
@@ -409,7 +435,9 @@ impl Replay {
             }
             (Some(difference), None) if diff::is_diff(difference) => {
                 // The base is ahead by a removal, of the record and of its entries.
-                self.missing.insert(key);
+                if at > self.imported {
+                    self.missing.insert(key);
+                }
                 return Ok(());
             }
             (put, _) => put,

@@ -7,7 +7,7 @@ use crate::base::{BaseIter, Bounds};
 use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
 use crate::oplog::collection::LogScan;
-use crate::snapshot::{Snapshot, document, split_base};
+use crate::snapshot::{Snapshot, document, take_base};
 use crate::versions::Visible;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -195,7 +195,7 @@ impl Merge {
             };
             if order == Ordering::Greater {
                 if let Some((key, stored)) = self.next_base.take() {
-                    let value = split_base(&key, &stored)?.1;
+                    let value = take_base(&key, stored)?.1;
                     return Ok(Some((key, value)));
                 }
             } else {
@@ -257,7 +257,7 @@ impl Iterator for RecordScan {
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             Source::Records(merge) => {
-                Some(merge.next()?.and_then(|(key, value)| Ok((keyspace::strip(&key), document(value)?))))
+                Some(merge.next()?.and_then(|(key, value)| Ok((keyspace::strip(key), document(value)?))))
             }
             Source::Log(scan) => scan.next(),
         }
@@ -289,7 +289,7 @@ impl Iterator for IndexScan {
 
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.merge.next()?.and_then(|(key, value)| {
-            let key = keyspace::strip(&key);
+            let key = keyspace::strip(key);
             if self.records { Ok((key.clone(), key)) } else { split_entry(&key, &value) }
         }))
     }

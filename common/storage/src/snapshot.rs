@@ -9,7 +9,7 @@ use crate::pins::Pin;
 use crate::scan::{Direction, IndexScan, RecordScan};
 use crate::store::Shared;
 use crate::versions::Value;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::sync::Arc;
 use types::Timestamp;
 use value::SharedDoc;
@@ -109,15 +109,22 @@ impl Snapshot {
     }
 }
 
-/// Splits a value of the base into time and value, if it is what was written under that key.
+/// As [`take_base`], of a value that stays.
 pub(crate) fn split_base(key: &[u8], stored: &Bytes) -> Result<(Timestamp, Bytes), Error> {
+    take_base(key, stored.clone())
+}
+
+/// Splits a value of the base into time and value, if it is what was written under that key.
+pub(crate) fn take_base(key: &[u8], mut stored: Bytes) -> Result<(Timestamp, Bytes), Error> {
     let damaged = || Error::Damaged(format!("value of the base under key {}", hex(key)));
     let (crc, rest) = stored.split_first_chunk::<CRC_BYTES>().ok_or_else(damaged)?;
     let time = rest.first_chunk().ok_or_else(damaged)?;
     if u32::from_le_bytes(*crc) != checksum(key, rest) {
         return Err(damaged());
     }
-    Ok((Timestamp(u64::from_le_bytes(*time)), stored.slice(BASE_HEADER_BYTES..)))
+    let time = Timestamp(u64::from_le_bytes(*time));
+    stored.advance(BASE_HEADER_BYTES);
+    Ok((time, stored))
 }
 
 /// The form in which a value goes to the base.

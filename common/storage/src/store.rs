@@ -1,6 +1,6 @@
 //! The store: opens the parts in order, holds what they share, and closes them backwards.
 
-use crate::base::{self, Engine};
+use crate::base::{self, Cached, Engine};
 use crate::batch::Batch;
 use crate::capped::NumberTable;
 use crate::catalog::Catalog;
@@ -8,18 +8,20 @@ use crate::checkpoint::Checkpointer;
 use crate::collection::{Collection, RecordOrder};
 use crate::control::Control;
 use crate::counts::{CollectionStats, Counts};
+use crate::import::Importing;
 use crate::oplog::collection::EntryCounts;
 use crate::oplog::{Log, LogStats, OplogReader};
 use crate::options::Options;
 use crate::pins::Registry;
 use crate::room::Room;
-use crate::snapshot::{Snapshot, split_base};
+use crate::snapshot::Snapshot;
 use crate::spill::{Spill, SpillStats};
 use crate::versions::Versions;
 use crate::{Error, recovery};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
@@ -52,6 +54,11 @@ pub(crate) struct Shared {
     /// Records of other members are applied by one at a time.
     pub applying: Mutex<()>,
     pub builds: crate::index::Builds,
+    /// Indexes that were there in a part of the log that was replayed, and whose entries are not.
+    pub lost: Mutex<HashSet<crate::keyspace::Ident>>,
+    pub importing: Mutex<Option<Importing>>,
+    /// Whether there is one: asked with every group of records.
+    pub is_importing: AtomicBool,
     pub closed: AtomicBool,
     pub numbers: NumberTable,
     pub log_counts: EntryCounts,
@@ -67,7 +74,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// A value of the base with the time of its last change.
     pub(crate) fn base_value(&self, key: &[u8]) -> Result<Option<(Timestamp, Bytes)>, Error> {
-        self.base.get(key)?.map(|stored| split_base(key, &stored)).transpose()
+        self.base.value(key)
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {
@@ -166,13 +173,17 @@ impl Store {
         let lock = lock(&dir)?;
         let control = Control::open(&dir)?;
         recovery::check_engine(&control, options.engine)?;
+        crate::import::wipe_at_start(&dir, &control)?;
         let base = base(&options, &dir.join("base"))?;
+        let base: Arc<dyn Engine> = Arc::new(Cached::new(base, options.value_cache_bytes()));
         let shared = recovery::recover(options, control, base)?;
         let threads = start_threads(&shared).map_err(Error::io(&dir))?;
         let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
         let store = Store { shared, handle };
         store.rebuild_indexes()?;
-        store.shared.start_open_builds()?;
+        if store.importing().is_none() {
+            store.shared.start_open_builds()?;
+        }
         Ok(store)
     }
 
@@ -270,7 +281,16 @@ impl Store {
         }
     }
 
-    /// As [`Store::durable`], blocking.
+    /// As [`Store::durable`], blocking: for a thread that has nothing else to do. It syncs by itself if nobody does.
+    ///
+    /// # Errors
+    /// As [`Store::durable`].
+    pub fn wait_durable(&self, op_time: OpTime) -> Result<(), Error> {
+        let epoch = self.shared.log.epoch();
+        self.shared.log.wait_durable(op_time.ts, epoch)
+    }
+
+    /// Syncs everything committed so far, on this thread.
     ///
     /// # Errors
     /// As [`Store::durable`].

@@ -1,120 +1,33 @@
-//! Recent versions: (key, descending time) → value or tombstone, in a concurrent ordered map.
+//! Recent versions: key → its versions by time, in a concurrent ordered map.
 //! A version that is in here is never changed, only removed once the base has it or no reader can want it.
 //! Knows nothing of what keys mean.
+//!
+//! Two levels: leaves of sorted keys, each behind a lock of its own, and the lowest key of each leaf in a map above them.
+//! A key with all its versions is in one leaf, so what is done to a key is seen whole or not at all. Whoever holds a leaf holds
+//! the map above it for reading; leaves come and go only while it is held for writing, which is short.
 
 use bytes::Bytes;
-use crossbeam_skiplist::SkipMap;
+use parking_lot::{RwLock, RwLockReadGuard};
 use std::borrow::Borrow;
+use std::cmp::Ordering as Order;
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use types::Timestamp;
 
-/// What the map costs beside key and value: node, tower, two shared buffers.
-const ENTRY_OVERHEAD_BYTES: usize = 160;
-/// Steps over unwanted versions of one key before seeking instead.
-const STEPS_BEFORE_SEEK: usize = 4;
-const TIME_BYTES: usize = 8;
+/// Keys in a leaf: few enough that adding one is cheap.
+const LEAF_KEYS_MAX: usize = 64;
+/// A leaf that shrank to this joins the one before it.
+const LEAF_KEYS_FEW: usize = 8;
+/// What a key costs beside its bytes: entry, slot in a leaf that is not full, what shares the key.
+const KEY_OVERHEAD_BYTES: usize = 176;
+/// What a version costs beside its value.
+const VERSION_OVERHEAD_BYTES: usize = 16;
+/// What shares a value.
+const VALUE_OVERHEAD_BYTES: usize = 32;
 
 /// A value, or `None` for a tombstone.
 pub(crate) type Value = Option<Bytes>;
-
-/// A key with its time appended; sorts by key, then newer before older.
-#[derive(Debug, Clone)]
-pub(crate) struct VersionKey(Bytes);
-
-impl VersionKey {
-    pub(crate) fn new(key: &[u8], at: Timestamp) -> VersionKey {
-        let mut bytes = Vec::with_capacity(key.len() + TIME_BYTES);
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(&at.0.to_le_bytes());
-        VersionKey(Bytes::from(bytes))
-    }
-
-    pub(crate) fn key(&self) -> &[u8] {
-        self.parts().0
-    }
-
-    pub(crate) fn shared_key(&self) -> Bytes {
-        self.0.slice(..self.0.len() - TIME_BYTES)
-    }
-
-    pub(crate) fn time(&self) -> Timestamp {
-        self.parts().1
-    }
-}
-
-/// A key and a time, owned or borrowed: what the map compares, so that a look-up allocates nothing.
-trait Timed {
-    fn parts(&self) -> (&[u8], Timestamp);
-}
-
-impl Timed for VersionKey {
-    fn parts(&self) -> (&[u8], Timestamp) {
-        match self.0.split_last_chunk::<TIME_BYTES>() {
-            Some((key, time)) => (key, Timestamp(u64::from_le_bytes(*time))),
-            None => (&[], Timestamp::ZERO),
-        }
-    }
-}
-
-/// A place in the map.
-struct Probe<'a>(&'a [u8], Timestamp);
-
-impl Timed for Probe<'_> {
-    fn parts(&self) -> (&[u8], Timestamp) {
-        (self.0, self.1)
-    }
-}
-
-fn order(left: (&[u8], Timestamp), right: (&[u8], Timestamp)) -> std::cmp::Ordering {
-    left.0.cmp(right.0).then_with(|| right.1.cmp(&left.1))
-}
-
-impl Ord for dyn Timed + '_ {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        order(self.parts(), other.parts())
-    }
-}
-
-impl PartialOrd for dyn Timed + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for dyn Timed + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for dyn Timed + '_ {}
-
-impl Ord for VersionKey {
-    fn cmp(&self, other: &VersionKey) -> std::cmp::Ordering {
-        order(self.parts(), other.parts())
-    }
-}
-
-impl PartialOrd for VersionKey {
-    fn partial_cmp(&self, other: &VersionKey) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for VersionKey {
-    fn eq(&self, other: &VersionKey) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for VersionKey {}
-
-impl<'a> Borrow<dyn Timed + 'a> for VersionKey {
-    fn borrow(&self) -> &(dyn Timed + 'a) {
-        self
-    }
-}
 
 /// A key as of some time.
 #[derive(Debug, Clone)]
@@ -124,38 +37,407 @@ pub(crate) struct Visible {
     pub time: Timestamp,
 }
 
-/// The map.
+/// The first bytes of a key as numbers, zero where it is shorter: most comparisons need no look at the key itself.
+type Prefix = (u64, u64);
+
+fn prefix(key: &[u8]) -> Prefix {
+    let mut first = [0; 16];
+    let length = key.len().min(16);
+    if let (Some(to), Some(from)) = (first.get_mut(..length), key.get(..length)) {
+        to.copy_from_slice(from);
+    }
+    let both = u128::from_be_bytes(first);
+    ((both >> 64) as u64, both as u64)
+}
+
+/// A key with its prefix, owned or borrowed: what the upper map compares, so that a look-up allocates nothing.
+trait Place {
+    fn place(&self) -> (Prefix, &[u8]);
+}
+
+struct Low {
+    prefix: Prefix,
+    key: Bytes,
+}
+
+struct Probe<'a>(Prefix, &'a [u8]);
+
+impl<'a> Probe<'a> {
+    fn new(key: &'a [u8]) -> Probe<'a> {
+        Probe(prefix(key), key)
+    }
+}
+
+impl Place for Low {
+    fn place(&self) -> (Prefix, &[u8]) {
+        (self.prefix, &self.key)
+    }
+}
+
+impl Place for Probe<'_> {
+    fn place(&self) -> (Prefix, &[u8]) {
+        (self.0, self.1)
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Order {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for dyn Place + '_ {}
+
+impl Ord for Low {
+    fn cmp(&self, other: &Low) -> Order {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl PartialOrd for Low {
+    fn partial_cmp(&self, other: &Low) -> Option<Order> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Low {
+    fn eq(&self, other: &Low) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Low {}
+
+impl<'a> Borrow<dyn Place + 'a> for Low {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+type Version = (Timestamp, Value);
+
+/// A key with its versions; at least one.
+struct Entry {
+    key: Bytes,
+    newest: Version,
+    /// Ascending by time.
+    older: Vec<Version>,
+}
+
+impl Entry {
+    fn at(&self, at: Timestamp) -> Option<&Version> {
+        if self.newest.0 <= at {
+            return Some(&self.newest);
+        }
+        let newer = self.older.partition_point(|(time, _)| *time <= at);
+        self.older.get(newer.checked_sub(1)?)
+    }
+
+    fn visible(&self, at: Timestamp) -> Option<Visible> {
+        self.at(at).map(|(time, value)| Visible { key: self.key.clone(), value: value.clone(), time: *time })
+    }
+
+    /// Adds a version; returns the one it replaces, of the same time.
+    fn put(&mut self, version: Version) -> Option<Version> {
+        match version.0.cmp(&self.newest.0) {
+            Order::Greater => {
+                let before = std::mem::replace(&mut self.newest, version);
+                self.older.push(before);
+                None
+            }
+            Order::Equal => Some(std::mem::replace(&mut self.newest, version)),
+            Order::Less => match self.older.binary_search_by(|(time, _)| time.cmp(&version.0)) {
+                Ok(place) => self.older.get_mut(place).map(|older| std::mem::replace(older, version)),
+                Err(place) => {
+                    self.older.insert(place, version);
+                    None
+                }
+            },
+        }
+    }
+
+    /// Removes what the newest version no newer than `limit` supersedes.
+    fn supersede(&mut self, gone: &mut Gone, limit: Timestamp) {
+        if let Some(keep) = self.older.first().and_then(|_| self.at(limit)).map(|(time, _)| *time) {
+            self.remove(gone, |time| time < keep);
+        }
+    }
+
+    /// Removes what `doomed` says. Returns whether nothing is left, and adds up what went.
+    fn remove(&mut self, gone: &mut Gone, doomed: impl Fn(Timestamp) -> bool) -> bool {
+        self.older.retain(|(time, value)| {
+            let keep = !doomed(*time);
+            if !keep {
+                gone.version(value);
+            }
+            keep
+        });
+        if doomed(self.newest.0) {
+            gone.version(&self.newest.1);
+            match self.older.pop() {
+                Some(next) => self.newest = next,
+                None => {
+                    gone.bytes += key_cost(&self.key);
+                    return true;
+                }
+            }
+        }
+        if self.older.is_empty() && self.older.capacity() > 0 {
+            self.older = Vec::new();
+        }
+        false
+    }
+}
+
+/// What was removed.
 #[derive(Default)]
+struct Gone {
+    bytes: usize,
+    versions: usize,
+}
+
+impl Gone {
+    fn version(&mut self, value: &Value) {
+        self.bytes += version_cost(value);
+        self.versions += 1;
+    }
+}
+
+struct Slot {
+    prefix: Prefix,
+    entry: Box<Entry>,
+}
+
+/// Keys in order.
+#[derive(Default)]
+struct Leaf {
+    slots: Vec<Slot>,
+}
+
+impl Leaf {
+    fn search(&self, probe: &Probe<'_>) -> Result<usize, usize> {
+        self.slots.binary_search_by(|slot| {
+            slot.prefix.cmp(&probe.0).then_with(|| slot.entry.key.as_ref().cmp(probe.1))
+        })
+    }
+
+    fn find(&self, probe: &Probe<'_>) -> Option<&Entry> {
+        let place = self.search(probe).ok()?;
+        self.slots.get(place).map(|slot| slot.entry.as_ref())
+    }
+
+    fn start(&self, bound: Bound<&Probe<'_>>) -> usize {
+        match bound {
+            Bound::Included(probe) => self.search(probe).unwrap_or_else(|place| place),
+            Bound::Excluded(probe) => self.search(probe).map_or_else(|place| place, |place| place + 1),
+            Bound::Unbounded => 0,
+        }
+    }
+}
+
+type Top = BTreeMap<Low, RwLock<Leaf>>;
+
+/// The map.
 pub(crate) struct Versions {
-    map: SkipMap<VersionKey, Value>,
+    /// The lowest key that each leaf may hold; the first one's is empty.
+    top: RwLock<Top>,
     bytes: AtomicUsize,
+    versions: AtomicUsize,
+}
+
+impl Default for Versions {
+    fn default() -> Versions {
+        let first = Low { prefix: (0, 0), key: Bytes::new() };
+        Versions {
+            top: RwLock::new(BTreeMap::from([(first, RwLock::default())])),
+            bytes: AtomicUsize::new(0),
+            versions: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// The leaf for a key, and the lowest key of the one after it.
+fn leaf_of<'a>(top: &'a Top, probe: &Probe<'_>) -> Option<(&'a Low, &'a RwLock<Leaf>)> {
+    let bounds: (Bound<&dyn Place>, Bound<&dyn Place>) = (Bound::Unbounded, Bound::Included(probe));
+    top.range::<dyn Place, _>(bounds).next_back()
+}
+
+fn next_low(top: &Top, low: &Low) -> Option<Bytes> {
+    let bounds: (Bound<&dyn Place>, Bound<&dyn Place>) = (Bound::Excluded(low), Bound::Unbounded);
+    top.range::<dyn Place, _>(bounds).next().map(|(next, _)| next.key.clone())
 }
 
 impl Versions {
+    /// What all of it costs.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.map.len()
+        self.versions.load(Ordering::Acquire)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Top> {
+        self.top.read()
     }
 
     /// Adds a version. Only the commit section, index builds and recovery do.
     pub(crate) fn put(&self, key: &[u8], at: Timestamp, value: Value) {
-        self.bytes.fetch_add(cost(key.len(), &value), Ordering::Relaxed);
-        self.map.insert(VersionKey::new(key, at), value);
+        self.put_over(key, at, value, Timestamp::ZERO);
+    }
+
+    /// As [`Versions::put`], and removes what the key's newest version no newer than `limit` supersedes.
+    pub(crate) fn put_over(&self, key: &[u8], at: Timestamp, value: Value, limit: Timestamp) {
+        let probe = Probe::new(key);
+        let mut bytes = version_cost(&value);
+        let mut version = Some((at, value));
+        // Before it can be found: whoever sees that there are none need not look.
+        self.versions.fetch_add(1, Ordering::AcqRel);
+        loop {
+            {
+                let top = self.read();
+                let Some((_, leaf)) = leaf_of(&top, &probe) else { return };
+                let mut leaf = leaf.write();
+                let place = leaf.search(&probe);
+                let full = leaf.slots.len() >= LEAF_KEYS_MAX;
+                match (place, version.take()) {
+                    (Ok(place), Some(version)) => {
+                        if let Some(slot) = leaf.slots.get_mut(place) {
+                            let mut gone = Gone::default();
+                            if let Some((_, replaced)) = slot.entry.put(version) {
+                                gone.version(&replaced);
+                            }
+                            slot.entry.supersede(&mut gone, limit);
+                            self.took(&gone);
+                        }
+                    }
+                    (Err(place), Some(newest)) if !full => {
+                        bytes += key_cost(key);
+                        // A copy: what came with a batch or from the log may hold more than itself in memory.
+                        let key = Bytes::copy_from_slice(key);
+                        let entry = Box::new(Entry { key, newest, older: Vec::new() });
+                        leaf.slots.insert(place, Slot { prefix: probe.0, entry });
+                    }
+                    (_, other) => version = other,
+                }
+            }
+            if version.is_none() {
+                self.bytes.fetch_add(bytes, Ordering::Relaxed);
+                return;
+            }
+            self.split(&probe);
+        }
+    }
+
+    /// Makes room in a full leaf.
+    fn split(&self, probe: &Probe<'_>) {
+        let mut top = self.top.write();
+        let Some((_, leaf)) = leaf_of(&top, probe) else { return };
+        let mut lower = leaf.write();
+        if lower.slots.len() < LEAF_KEYS_MAX {
+            return;
+        }
+        // Keys that come in order fill their leaves.
+        let place = lower.start(Bound::Included(probe));
+        let at = if place == lower.slots.len() { place } else { LEAF_KEYS_MAX / 2 };
+        let mut slots = Vec::with_capacity(LEAF_KEYS_MAX);
+        slots.extend(lower.slots.drain(at..));
+        drop(lower);
+        let low = match slots.first() {
+            Some(slot) => Low { prefix: slot.prefix, key: slot.entry.key.clone() },
+            None => Low { prefix: probe.0, key: Bytes::copy_from_slice(probe.1) },
+        };
+        top.insert(low, RwLock::new(Leaf { slots }));
+    }
+
+    /// Joins a leaf that has few keys left with the one before it.
+    fn join(&self, key: &[u8]) {
+        let mut top = self.top.write();
+        let probe = Probe::new(key);
+        let bounds: (Bound<&dyn Place>, Bound<&dyn Place>) = (Bound::Unbounded, Bound::Included(&probe));
+        let mut back = top.range::<dyn Place, _>(bounds);
+        let (Some((low, leaf)), Some((_, before))) = (back.next_back(), back.next_back()) else { return };
+        {
+            let (mut leaf, mut before) = (leaf.write(), before.write());
+            if leaf.slots.len() > LEAF_KEYS_FEW || leaf.slots.len() + before.slots.len() > LEAF_KEYS_MAX / 2 {
+                return;
+            }
+            before.slots.append(&mut leaf.slots);
+        }
+        let low = Low { prefix: low.prefix, key: low.key.clone() };
+        top.remove::<dyn Place>(&low);
+    }
+
+    fn took(&self, gone: &Gone) {
+        self.bytes.fetch_sub(gone.bytes, Ordering::Relaxed);
+        if gone.versions > 0 {
+            self.versions.fetch_sub(gone.versions, Ordering::AcqRel);
+        }
     }
 
     /// The newest version no newer than `at`.
     pub(crate) fn get(&self, key: &[u8], at: Timestamp) -> Option<(Timestamp, Value)> {
-        let entry = self.map.lower_bound::<dyn Timed>(Bound::Included(&Probe(key, at)))?;
-        (entry.key().key() == key).then(|| (entry.key().time(), entry.value().clone()))
+        if self.len() == 0 {
+            return None;
+        }
+        let probe = Probe::new(key);
+        let top = self.read();
+        let leaf = leaf_of(&top, &probe)?.1.read();
+        leaf.find(&probe)?.at(at).cloned()
     }
 
     /// The time of the newest version.
     pub(crate) fn newest(&self, key: &[u8]) -> Option<Timestamp> {
-        let entry = self.map.lower_bound::<dyn Timed>(Bound::Included(&Probe(key, Timestamp::MAX)))?;
-        (entry.key().key() == key).then(|| entry.key().time())
+        if self.len() == 0 {
+            return None;
+        }
+        let probe = Probe::new(key);
+        let top = self.read();
+        let leaf = leaf_of(&top, &probe)?.1.read();
+        leaf.find(&probe).map(|entry| entry.newest.0)
+    }
+
+    /// Calls `each` for the keys from a place on, a leaf held at a time, until it says to stop at one: returns that.
+    fn walk(&self, start: Bound<&[u8]>, mut each: impl FnMut(&Entry) -> bool) -> Option<Bytes> {
+        if self.len() == 0 {
+            return None;
+        }
+        let (key, excluded) = match start {
+            Bound::Included(key) => (key, false),
+            Bound::Excluded(key) => (key, true),
+            Bound::Unbounded => (&[][..], false),
+        };
+        let mut low;
+        let mut probe = Probe::new(key);
+        let mut from = if excluded { Bound::Excluded(&probe) } else { Bound::Included(&probe) };
+        loop {
+            let next = {
+                let top = self.read();
+                let (low, leaf) = leaf_of(&top, &probe)?;
+                let leaf = leaf.read();
+                for slot in leaf.slots.get(leaf.start(from)..).unwrap_or_default() {
+                    if !each(&slot.entry) {
+                        return Some(slot.entry.key.clone());
+                    }
+                }
+                next_low(&top, low)?
+            };
+            low = next;
+            probe = Probe::new(&low);
+            from = Bound::Included(&probe);
+        }
     }
 
     /// Up to `limit` keys before `end` that have a version no newer than `at`, ascending, tombstones included.
@@ -167,50 +449,13 @@ impl Versions {
         limit: usize,
         out: &mut Vec<Visible>,
     ) {
-        let (mut place, mut from, mut included) = match start {
-            Bound::Included(key) => (key.to_vec(), Timestamp::MAX, true),
-            Bound::Excluded(key) => (key.to_vec(), Timestamp::ZERO, false),
-            Bound::Unbounded => (Vec::new(), Timestamp::MAX, true),
-        };
-        while let Some(next) = self.stretch((&place, from, included), end, at, limit, out) {
-            (place, from, included) = next;
-        }
-    }
-
-    /// Collects from a place until the end, the limit, or too many versions in a row that are not wanted: then the place to go on.
-    fn stretch(
-        &self,
-        (place, from, included): (&[u8], Timestamp, bool),
-        end: &[u8],
-        at: Timestamp,
-        limit: usize,
-        out: &mut Vec<Visible>,
-    ) -> Option<(Vec<u8>, Timestamp, bool)> {
-        let (start, end) = (Probe(place, from), Probe(end, Timestamp::MAX));
-        let lower: Bound<&dyn Timed> =
-            if included { Bound::Included(&start) } else { Bound::Excluded(&start) };
-        let upper: Bound<&dyn Timed> = Bound::Excluded(&end);
-        let mut steps = 0;
-        for entry in self.map.range::<dyn Timed, _>((lower, upper)) {
-            let version = entry.key();
-            let seen = out.last().is_some_and(|last| last.key == version.key());
-            if !seen && version.time() <= at {
-                if out.len() >= limit {
-                    return None;
-                }
-                steps = 0;
-                let (key, time) = (version.shared_key(), version.time());
-                out.push(Visible { key, value: entry.value().clone(), time });
-                continue;
+        self.walk(start, |entry| {
+            if entry.key.as_ref() >= end || out.len() >= limit {
+                return false;
             }
-            steps += 1;
-            if steps > STEPS_BEFORE_SEEK {
-                // Superseded: to the next key. Too new: to the visible version of this key.
-                let (from, included) = if seen { (Timestamp::ZERO, false) } else { (at, true) };
-                return Some((version.key().to_vec(), from, included));
-            }
-        }
-        None
+            out.extend(entry.visible(at));
+            true
+        });
     }
 
     /// As [`Versions::collect_forward`], from before `end` down to `start`.
@@ -222,46 +467,59 @@ impl Versions {
         limit: usize,
         out: &mut Vec<Visible>,
     ) {
+        if self.len() == 0 {
+            return;
+        }
         let mut to = Bytes::copy_from_slice(end);
-        while out.len() < limit {
-            let below = Probe(&to, Timestamp::MAX);
-            let Some(entry) = self.map.upper_bound::<dyn Timed>(Bound::Excluded(&below)) else { return };
-            let key = entry.key().shared_key();
-            if key.as_ref() < start {
-                return;
+        loop {
+            let top = self.read();
+            let probe = Probe::new(&to);
+            // The leaf below `to`, which may be where `to` itself would begin.
+            let bounds: (Bound<&dyn Place>, Bound<&dyn Place>) = (Bound::Unbounded, Bound::Excluded(&probe));
+            let Some((low, leaf)) = top.range::<dyn Place, _>(bounds).next_back() else { return };
+            let leaf = leaf.read();
+            let below = leaf.start(Bound::Included(&probe));
+            for slot in leaf.slots.get(..below).unwrap_or_default().iter().rev() {
+                if slot.entry.key.as_ref() < start || out.len() >= limit {
+                    return;
+                }
+                out.extend(slot.entry.visible(at));
             }
-            // The entry is the oldest version of its key; the visible one may be further left. Versions go oldest first, so
-            // while this one is not removed, no newer one was when the left side was looked at.
-            let alone = entry.prev().is_none_or(|left| left.key().key() != key) && !entry.is_removed();
-            let visible = if alone {
-                (entry.key().time() <= at).then(|| (entry.key().time(), entry.value().clone()))
-            } else {
-                self.get(&key, at)
-            };
-            if let Some((time, value)) = visible {
-                out.push(Visible { key: key.clone(), value, time });
-            }
-            to = key;
+            let next = low.key.clone();
+            drop(leaf);
+            drop(top);
+            to = next;
         }
     }
 
-    /// Removes what no reader at or after `floor` can see: versions that another one no newer than `floor` supersedes.
-    /// With `whole`, that newest one goes as well, last, because the base has it.
-    pub(crate) fn evict(&self, key: &[u8], floor: Timestamp, whole: bool) {
-        let bounds: (Bound<&dyn Timed>, Bound<&dyn Timed>) =
-            (Bound::Included(&Probe(key, floor)), Bound::Included(&Probe(key, Timestamp::ZERO)));
-        let doomed: Vec<_> = self.map.range::<dyn Timed, _>(bounds).collect();
-        // Oldest first: a reader that does not find the newest one must find none at all, and go to the base.
-        let keep = usize::from(!whole);
-        for entry in doomed.iter().skip(keep).rev() {
-            if entry.remove() {
-                self.bytes.fetch_sub(cost(entry.key().key().len(), entry.value()), Ordering::Relaxed);
+    /// Removes versions of one key. `act` says whether none is left.
+    fn edit(&self, key: &[u8], act: impl FnOnce(&mut Entry, &mut Gone) -> bool) {
+        let probe = Probe::new(key);
+        let mut gone = Gone::default();
+        let few = {
+            let top = self.read();
+            let Some((_, leaf)) = leaf_of(&top, &probe) else { return };
+            let mut leaf = leaf.write();
+            let Ok(place) = leaf.search(&probe) else { return };
+            let empty = leaf.slots.get_mut(place).is_some_and(|slot| act(&mut slot.entry, &mut gone));
+            if empty {
+                leaf.slots.remove(place);
             }
+            empty && [0, LEAF_KEYS_FEW].contains(&leaf.slots.len())
+        };
+        self.took(&gone);
+        if few {
+            self.join(key);
         }
     }
 
-    /// Every version no newer than `at` of the keys from `from` on, up to a number of versions or bytes. Returns the key to go on
-    /// with, `None` at the end of the map.
+    /// Removes the versions of a key up to a time: the base has the last of them, and nobody reads before it.
+    pub(crate) fn evict(&self, key: &[u8], floor: Timestamp) {
+        self.edit(key, |entry, gone| entry.remove(gone, |time| time <= floor));
+    }
+
+    /// Every version no newer than `at` of the keys from `from` on, newest first, up to a number of versions or bytes. Returns the
+    /// key to go on with, `None` at the end of the map.
     pub(crate) fn collect_old(
         &self,
         from: &[u8],
@@ -270,53 +528,76 @@ impl Versions {
         bytes_max: usize,
         out: &mut Vec<Visible>,
     ) -> Option<Bytes> {
-        let start = Probe(from, Timestamp::MAX);
-        let lower: Bound<&dyn Timed> = Bound::Included(&start);
         let (mut bytes, mut steps) = (0, 0);
-        for entry in self.map.range::<dyn Timed, _>((lower, Bound::Unbounded)) {
-            let version = entry.key();
-            let full = steps >= limit || bytes >= bytes_max;
-            if full && out.last().is_none_or(|last| last.key != version.key()) {
-                return Some(version.shared_key());
+        self.walk(Bound::Included(from), |entry| {
+            if steps >= limit || bytes >= bytes_max {
+                return false;
             }
-            steps += 1;
-            if version.time() <= at {
-                bytes += version.0.len() + entry.value().as_ref().map_or(0, Bytes::len);
-                let (key, time) = (version.shared_key(), version.time());
-                out.push(Visible { key, value: entry.value().clone(), time });
+            for (time, value) in std::iter::once(&entry.newest).chain(entry.older.iter().rev()) {
+                steps += 1;
+                if *time <= at {
+                    bytes += entry.key.len() + value.as_ref().map_or(0, Bytes::len);
+                    out.push(Visible { key: entry.key.clone(), value: value.clone(), time: *time });
+                }
             }
-        }
-        None
+            true
+        })
     }
 
     /// Removes one version.
     pub(crate) fn remove_one(&self, key: &[u8], at: Timestamp) {
-        if let Some(entry) = self.map.remove(&VersionKey::new(key, at)) {
-            self.bytes.fetch_sub(cost(key.len(), entry.value()), Ordering::Relaxed);
-        }
+        self.edit(key, |entry, gone| entry.remove(gone, |time| time == at));
     }
 
     /// Removes every version newer than `at`. While nothing is committed and nobody reads later than `at`.
     pub(crate) fn remove_newer(&self, at: Timestamp) {
-        for entry in self.map.iter() {
-            if entry.key().time() > at && entry.remove() {
-                self.bytes.fetch_sub(cost(entry.key().key().len(), entry.value()), Ordering::Relaxed);
-            }
-        }
+        self.sweep(&[], None, |time| time > at);
     }
 
     /// Removes every version in a range of keys, whatever its time. For dropped collections that nobody can read.
     pub(crate) fn remove_range(&self, start: &[u8], end: &[u8]) {
-        let bounds: (Bound<&dyn Timed>, Bound<&dyn Timed>) =
-            (Bound::Included(&Probe(start, Timestamp::MAX)), Bound::Excluded(&Probe(end, Timestamp::MAX)));
-        for entry in self.map.range::<dyn Timed, _>(bounds) {
-            if entry.remove() {
-                self.bytes.fetch_sub(cost(entry.key().key().len(), entry.value()), Ordering::Relaxed);
+        self.sweep(start, Some(end), |_| true);
+    }
+
+    fn sweep(&self, start: &[u8], end: Option<&[u8]>, doomed: impl Fn(Timestamp) -> bool) {
+        let mut from = Bytes::copy_from_slice(start);
+        loop {
+            let mut gone = Gone::default();
+            let probe = Probe::new(&from);
+            let (next, few) = {
+                let top = self.read();
+                let Some((low, leaf)) = leaf_of(&top, &probe) else { return };
+                let mut leaf = leaf.write();
+                leaf.slots.retain_mut(|slot| {
+                    let key = slot.entry.key.as_ref();
+                    let within = key >= start && end.is_none_or(|end| key < end);
+                    !(within && slot.entry.remove(&mut gone, &doomed))
+                });
+                (next_low(&top, low), leaf.slots.len() <= LEAF_KEYS_FEW)
+            };
+            self.took(&gone);
+            if few {
+                self.join(&from);
+            }
+            match next.filter(|next| end.is_none_or(|end| next.as_ref() < end)) {
+                Some(next) => from = next,
+                None => return,
             }
         }
     }
 }
 
-fn cost(key_len: usize, value: &Value) -> usize {
-    key_len + TIME_BYTES + value.as_ref().map_or(0, Bytes::len) + ENTRY_OVERHEAD_BYTES
+fn key_cost(key: &[u8]) -> usize {
+    allocated(key.len()) + KEY_OVERHEAD_BYTES
+}
+
+fn version_cost(value: &Value) -> usize {
+    let value = value.as_ref().map_or(0, |value| allocated(value.len()) + VALUE_OVERHEAD_BYTES);
+    value + VERSION_OVERHEAD_BYTES
+}
+
+/// What an allocator hands out for so many bytes: four sizes for each power of two.
+fn allocated(length: usize) -> usize {
+    let step = (length.max(64).next_power_of_two() / 8).max(16);
+    length.next_multiple_of(step)
 }

@@ -18,9 +18,10 @@ pub use table::Table;
 
 use crate::replica::Replica;
 use bson::{Bson, Document, RawBsonRef, RawDocumentBuf, rawdoc};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use storage::{Batch, Collection, CommitMeta, Direction, Snapshot, Store};
-use types::{Fault, Timestamp};
+use types::{Fault, OpTime, Timestamp};
 use value::SharedDoc;
 use value::interval::KeyRange;
 
@@ -34,12 +35,14 @@ const VIEW_ATTEMPT_COUNT_MAX: usize = 10;
 pub struct Catalog {
     store: Store,
     replica: Arc<dyn Replica>,
+    /// The last commit; it may be that no majority has it yet.
+    last: Arc<Mutex<OpTime>>,
 }
 
 impl Catalog {
     /// The metadata in a store that belongs to a replica set.
     pub fn new(store: Store, replica: Arc<dyn Replica>) -> Catalog {
-        Catalog { store, replica }
+        Catalog { store, replica, last: Arc::default() }
     }
 
     /// Everything as a majority has it, at one time: what is told to shards and routers never comes undone.
@@ -91,8 +94,23 @@ impl Catalog {
     /// What `build` refuses, or a failure of storage.
     pub async fn commit<T>(&self, build: impl FnMut(&mut Changes) -> Result<T, Fault>) -> Result<T, Fault> {
         let (value, at) = self.attempt(build)?;
+        let newest = |last: &mut OpTime| *last = at.max(*last);
+        newest(&mut self.last.lock());
         self.replica.await_majority(at).await?;
         Ok(value)
+    }
+
+    /// Ends when a majority has every change that was committed here. A commit whose majority is still awaited counts for nobody who reads,
+    /// but may count any moment: whoever decides by what he reads for longer than that moment has to wait.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit`].
+    pub async fn settle_changes(&self) -> Result<(), Fault> {
+        let last = *self.last.lock();
+        if self.replica.settled() >= last.ts {
+            return Ok(());
+        }
+        self.replica.await_majority(last).await
     }
 
     /// Ends when a majority has everything that was written until now.
@@ -106,7 +124,7 @@ impl Catalog {
     fn attempt<T>(
         &self,
         mut build: impl FnMut(&mut Changes) -> Result<T, Fault>,
-    ) -> Result<(T, types::OpTime), Fault> {
+    ) -> Result<(T, OpTime), Fault> {
         let mut attempt = 1;
         loop {
             self.replica.check_primary()?;

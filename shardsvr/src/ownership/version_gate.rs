@@ -12,12 +12,14 @@ use runtime::Tasks;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedRwLockReadGuard};
 use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, ShardVersion, StaleRoute};
 
 /// How long the config server may take to tell a version.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before the config server is asked again where a deposed primary answered.
+const DEPOSED_PAUSE: Duration = Duration::from_millis(200);
 /// How long a request waits for a critical section before the router is told to look again.
 const CRITICAL_WAIT: Duration = Duration::from_secs(5);
 
@@ -228,7 +230,7 @@ impl VersionGate {
         }
         let place = self.place()?;
         let mark = self.databases.mark();
-        let routing = fetch(&place, db, "").await?;
+        let routing = self.fetch(&place, db, "").await?;
         let known = home_version(&routing, &place.identity.shard);
         self.databases.learn(mark, db, known);
         if known == Some(received) {
@@ -258,10 +260,33 @@ impl VersionGate {
             }
             drop(inside);
             let mark = gate.mark();
-            let routing = fetch(&place, ns.db(), ns.collection()).await?;
+            let routing = self.fetch(&place, ns.db(), ns.collection()).await?;
             gate.learn(mark, owned(routing, &place.identity.shard)).await;
         }
         Err(stale(None))
+    }
+
+    /// Asks the config server. Its primary may have been deposed without knowing it yet: then another one is to be asked.
+    async fn fetch(&self, place: &Place, db: &str, collection: &str) -> Result<NamespaceRouting, Fault> {
+        let request = cluster::RoutingRequest { db: db.to_owned(), collection: collection.to_owned() };
+        let until = Instant::now() + REFRESH_TIMEOUT;
+        loop {
+            let reply = place
+                .config
+                .unary(REFRESH_TIMEOUT, |mut client| {
+                    let request = request.clone();
+                    async move { client.get_routing(request).await }
+                })
+                .await?;
+            match self.hear_config_term(reply.term) {
+                Ok(()) => return rpc::convert::routing_reply(&reply),
+                Err(fault) if Instant::now() >= until => {
+                    return Err(Fault::new(Code::ExceededTimeLimit, fault.message));
+                }
+                // It will notice, or the others will be asked.
+                Err(_) => tokio::time::sleep(DEPOSED_PAUSE).await,
+            }
+        }
     }
 
     fn place(&self) -> Result<Arc<Place>, Fault> {
@@ -328,18 +353,6 @@ fn is_older(received: &ShardVersion, owned: &ShardVersion) -> bool {
         ) => a.timestamp < b.timestamp || (a == b && x < y),
         _ => false,
     }
-}
-
-async fn fetch(place: &Place, db: &str, collection: &str) -> Result<NamespaceRouting, Fault> {
-    let request = cluster::RoutingRequest { db: db.to_owned(), collection: collection.to_owned() };
-    let reply = place
-        .config
-        .unary(REFRESH_TIMEOUT, |mut client| {
-            let request = request.clone();
-            async move { client.get_routing(request).await }
-        })
-        .await?;
-    rpc::convert::routing_reply(&reply)
 }
 
 /// The version of the database, if this shard is its home.

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{EngineKind, Options, Store};
-use types::{Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, ReadConcernLevel, Timestamp, WriteConcern};
+use types::{
+    Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, ReadConcernLevel, Timestamp, W, WriteConcern,
+};
 
 pub(crate) struct Host {
     engine: Arc<Engine>,
@@ -42,7 +44,7 @@ impl HasEngine for Host {
         _: Option<std::time::Instant>,
     ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
         let answer = match &self.set {
-            None => Ok(None),
+            None => Ok(alone(concern)),
             Some(set) => {
                 set.asked.lock().push((op_time, concern.clone()));
                 set.answer.lock().clone()
@@ -69,6 +71,16 @@ impl HasEngine for Host {
     fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
         (ns.as_str() == "local.system.replset").then(|| vec![bson::rawdoc! {"_id": "rs", "version": 3}])
     }
+}
+
+/// A member that stands alone cannot satisfy everything.
+fn alone(concern: &WriteConcern) -> Option<WriteConcernError> {
+    let (code, message) = match &concern.w {
+        W::Majority | W::Count(0 | 1) => return None,
+        W::Count(_) => (Code::CannotSatisfyWriteConcern, "Not enough data-bearing nodes"),
+        W::Mode(_) => (Code::UnknownReplWriteConcern, "No write concern mode of that name"),
+    };
+    Some(WriteConcernError { code, message: message.to_owned(), info: None })
 }
 
 /// What a replica set of several members would say.

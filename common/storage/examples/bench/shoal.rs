@@ -63,7 +63,7 @@ impl Bench {
         Ok(())
     }
 
-    pub(crate) fn load(&mut self) -> Result<()> {
+    pub(crate) fn load(&self) -> Result<()> {
         for start in (0..DOCUMENTS).step_by(BATCH as usize) {
             self.insert(start..start + BATCH)?;
         }
@@ -129,8 +129,7 @@ impl Bench {
     pub(crate) fn durable(&self, count: usize, length: Duration) -> Result<f64> {
         threads(count, length, |_, draw| {
             let at = self.update(draw.below(DOCUMENTS), draw.below(1000))?;
-            block_on(self.store.durable(at))?;
-            Ok(())
+            Ok(self.store.wait_durable(at)?)
         })
     }
 
@@ -202,23 +201,4 @@ pub(crate) fn crash(arguments: &[String]) -> Result<()> {
     }
     bench.store.sync()?;
     std::process::abort();
-}
-
-/// Waits on this thread, which has nothing else to do.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Unpark>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(output) => return output,
-            std::task::Poll::Pending => std::thread::park(),
-        }
-    }
 }

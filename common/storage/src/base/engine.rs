@@ -2,8 +2,10 @@
 
 use crate::Error;
 use crate::scan::Direction;
+use crate::snapshot::take_base;
 use bytes::Bytes;
 use std::ops::Bound;
+use types::Timestamp;
 
 /// Bounds of a range of keys.
 pub(crate) type Bounds = (Bound<Bytes>, Bound<Bytes>);
@@ -20,6 +22,11 @@ pub(crate) struct Write {
 /// Ordered keys and values.
 pub(crate) trait Engine: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    /// A value with the time of its last change, checked.
+    fn value(&self, key: &[u8]) -> Result<Option<(Timestamp, Bytes)>, Error> {
+        self.get(key)?.map(|stored| take_base(key, stored)).transpose()
+    }
 
     fn range(&self, bounds: Bounds, direction: Direction) -> BaseIter;
 

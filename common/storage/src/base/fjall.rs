@@ -46,7 +46,8 @@ impl Fjall {
 
 impl Engine for Fjall {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.values.get(key).map_err(failed)?.map(Bytes::from))
+        // A copy: it may be kept for long, and what it is a part of is a whole block.
+        Ok(self.values.get(key).map_err(failed)?.map(|value| Bytes::copy_from_slice(&value)))
     }
 
     fn range(&self, bounds: Bounds, direction: Direction) -> BaseIter {

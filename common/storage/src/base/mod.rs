@@ -1,6 +1,7 @@
 //! The base: what has been checkpointed, in an embedded ordered key-value engine.
 //! Behind a small trait; an engine has to keep only a prefix of the writes since its last flush, no more.
 
+mod cached;
 mod engine;
 mod fjall;
 mod memory;
@@ -8,6 +9,7 @@ mod sled;
 #[cfg(test)]
 mod suite;
 
+pub(crate) use cached::Cached;
 pub(crate) use engine::{BaseIter, Bounds, Engine, Write};
 
 use crate::Error;
@@ -18,8 +20,8 @@ use std::sync::Arc;
 /// Opens the engine that the options name, in a directory of its own.
 pub(crate) fn open(options: &Options, dir: &Path) -> Result<Arc<dyn Engine>, Error> {
     Ok(match options.engine {
-        EngineKind::Sled => Arc::new(sled::Sled::open(dir, options.cache_bytes)?),
-        EngineKind::Fjall => Arc::new(fjall::Fjall::open(dir, options.cache_bytes)?),
+        EngineKind::Sled => Arc::new(sled::Sled::open(dir, options.engine_cache_bytes())?),
+        EngineKind::Fjall => Arc::new(fjall::Fjall::open(dir, options.engine_cache_bytes())?),
         EngineKind::Memory => Arc::new(memory::Memory::default()),
     })
 }

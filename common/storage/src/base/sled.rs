@@ -5,7 +5,7 @@
 use super::engine::{BaseIter, Bounds, Engine, Write};
 use crate::Error;
 use crate::scan::Direction;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -21,6 +21,8 @@ const CLEAN_EVERY_MILLIS: u64 = 1000;
 
 const LOCK_ATTEMPTS_MAX: u32 = 500;
 const LOCK_RETRY_AFTER: Duration = Duration::from_millis(10);
+
+const COPIED_BYTES_MAX: usize = 64;
 
 const WHOLE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -134,14 +136,14 @@ impl Engine for Sled {
                     Ok(pair) => pair,
                     Err(error) => return Some(Err(failed(error))),
                 };
-                let value = match whole(&pieces, &stored) {
+                let value = match whole(&pieces, stored) {
                     Ok(Some(value)) => Ok(Some(value)),
                     // Replaced while it was read: look again.
                     Ok(None) => get(&values, &pieces, &key),
                     Err(error) => Err(error),
                 };
                 match value {
-                    Ok(Some(value)) => return Some(Ok((Bytes::from_owner(key), value))),
+                    Ok(Some(value)) => return Some(Ok((shared(key), value))),
                     Ok(None) => {}
                     Err(error) => return Some(Err(error)),
                 }
@@ -199,7 +201,7 @@ fn is_lock(error: &std::io::Error) -> bool {
 fn get(values: &sled::Tree, pieces: &sled::Tree, key: &[u8]) -> Result<Option<Bytes>, Error> {
     for _ in 0..RETRIES_MAX {
         let Some(stored) = values.get(key).map_err(failed)? else { return Ok(None) };
-        if let Some(value) = whole(pieces, &stored)? {
+        if let Some(value) = whole(pieces, stored)? {
             return Ok(Some(value));
         }
     }
@@ -207,11 +209,13 @@ fn get(values: &sled::Tree, pieces: &sled::Tree, key: &[u8]) -> Result<Option<By
 }
 
 /// The value behind a stored one; `None` if its pieces are gone because it was replaced.
-fn whole(pieces: &sled::Tree, stored: &sled::IVec) -> Result<Option<Bytes>, Error> {
+fn whole(pieces: &sled::Tree, stored: sled::IVec) -> Result<Option<Bytes>, Error> {
     if stored.first() == Some(&WHOLE) {
-        return Ok(Some(Bytes::from_owner(stored.clone()).slice(1..)));
+        let mut value = shared(stored);
+        value.advance(1);
+        return Ok(Some(value));
     }
-    let Some((set, length)) = parse_header(stored) else {
+    let Some((set, length)) = parse_header(&stored) else {
         return Err(Error::Damaged("value of the base with an unknown tag".to_owned()));
     };
     let mut value = Vec::with_capacity(length);
@@ -222,6 +226,11 @@ fn whole(pieces: &sled::Tree, stored: &sled::IVec) -> Result<Option<Bytes>, Erro
         }
     }
     if value.len() == length { Ok(Some(Bytes::from(value))) } else { Ok(None) }
+}
+
+/// Short ones are cheaper to copy than to share.
+fn shared(bytes: sled::IVec) -> Bytes {
+    if bytes.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&bytes) } else { Bytes::from_owner(bytes) }
 }
 
 fn parse_header(stored: &[u8]) -> Option<(u64, usize)> {

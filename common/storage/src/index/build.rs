@@ -219,7 +219,7 @@ pub(crate) fn suspect_all(shared: &Arc<Shared>, index: &Index) -> Result<(), Err
         Merge::new(snapshot, Range::index(index.id.0, &value::interval::KeyRange::all()), Direction::Forward)
     {
         let (key, value) = pair?;
-        let (own, _) = crate::scan::split_entry(&keyspace::strip(&key), &value)?;
+        let (own, _) = crate::scan::split_entry(&keyspace::strip(key.clone()), &value)?;
         let prefix_len = keyspace::PREFIX_BYTES + own.len();
         let again = last.as_ref().is_some_and(|(other, length)| {
             *length == prefix_len && other.get(..prefix_len) == key.get(..prefix_len)

@@ -7,6 +7,7 @@ use crate::Error;
 use crate::error::Failure;
 use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,11 @@ use types::{OpTime, Timestamp};
 
 /// Commits wait for the disk when this much is not written yet.
 const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The log is held for others up to so many times its size.
+const HELD_TIMES_MAX: u64 = 4;
+/// A buffer that grew beyond this is not kept for the next commits.
+const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How far the log is on disk for certain, or why it never will be.
 #[derive(Debug, Clone, Default)]
@@ -57,12 +63,17 @@ pub(super) struct Buffer {
 pub(super) struct Writer {
     pub(super) segment: Arc<Segment>,
     pub(super) written: OpTime,
+    /// Empty ones to take turns with those of [`Buffer`]: memory that was touched once is not asked for again.
+    spare: Vec<u8>,
+    spare_records: Vec<(Timestamp, usize)>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Signal {
     pub wanted: Timestamp,
     pub stop: bool,
+    /// Somebody syncs now; whoever comes meanwhile waits for the next sync.
+    pub syncing: bool,
 }
 
 /// The log.
@@ -82,9 +93,12 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
-    /// The place before the first record, if there were others before: the log holds all that came after it, as far as it was
-    /// not truncated.
-    pub(super) start: Mutex<OpTime>,
+    /// The place that the log was begun after, while it holds everything since.
+    pub(super) start: Mutex<Option<OpTime>>,
+    /// Times after which the log is wanted, by number of the wish.
+    holds: Mutex<BTreeMap<u64, Timestamp>>,
+    /// Told after every sync: those that wait without a future.
+    pub(super) synced: Condvar,
     syncs: AtomicU64,
     sync_nanos: AtomicU64,
     written_bytes: AtomicU64,
@@ -95,6 +109,9 @@ pub(crate) struct Log {
     #[cfg(test)]
     pub(crate) faults: AtomicU64,
 }
+
+/// The place that a log was begun after, and the number of its first segment.
+pub(crate) type Begun = Option<(OpTime, u64)>;
 
 /// What opening found.
 #[derive(Debug)]
@@ -113,6 +130,7 @@ impl Log {
         segment_bytes: u64,
         from: Timestamp,
         synced: Timestamp,
+        begun: Begun,
         replay: &mut dyn FnMut(Record) -> Result<(), Error>,
     ) -> Result<Recovered, Error> {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
@@ -125,7 +143,10 @@ impl Log {
                 _ => break,
             }
         }
-        let mut last = OpTime::default();
+        // A log that was never begun anew has the first segment of all.
+        let (start, first_number) = begun.map_or((OpTime::default(), 1), |begun| begun);
+        let whole = segments.first().is_none_or(|segment| segment.number == first_number);
+        let mut last = start;
         let mut cut = 0;
         let count = segments.len();
         for (index, segment) in segments.iter().enumerate().skip(first) {
@@ -173,7 +194,12 @@ impl Log {
             segment_bytes,
             buffer: Mutex::new(Buffer { last, ..Buffer::default() }),
             room: Condvar::new(),
-            writer: Mutex::new(Writer { segment, written: last }),
+            writer: Mutex::new(Writer {
+                segment,
+                written: last,
+                spare: Vec::new(),
+                spare_records: Vec::new(),
+            }),
             segments: RwLock::new(segments),
             durable: watch::Sender::new(Durable::default()),
             durable_ts: AtomicU64::new(0),
@@ -182,7 +208,9 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
-            start: Mutex::new(OpTime::default()),
+            start: Mutex::new(whole.then_some(start)),
+            holds: Mutex::new(BTreeMap::new()),
+            synced: Condvar::new(),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
@@ -223,11 +251,7 @@ impl Log {
         let mut buffer = self.buffer.lock();
         assert!(at.ts > buffer.last.ts, "oplog must advance: {} then {at}", buffer.last);
         buffer.records.push((at.ts, bytes.len()));
-        if buffer.bytes.is_empty() {
-            buffer.bytes = bytes;
-        } else {
-            buffer.bytes.extend_from_slice(&bytes);
-        }
+        buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
     }
 
@@ -259,9 +283,21 @@ impl Log {
         self.buffer.lock().last
     }
 
-    /// The place that the log was begun after.
-    pub(crate) fn start(&self) -> OpTime {
+    /// The place that the log was begun after, while it holds everything since.
+    pub(crate) fn start(&self) -> Option<OpTime> {
         *self.start.lock()
+    }
+
+    /// Keeps what is newer than a time, within reason, until [`Log::let_go`].
+    pub(crate) fn hold(&self, after: Timestamp) -> u64 {
+        let mut holds = self.holds.lock();
+        let number = holds.keys().last().map_or(0, |last| last + 1);
+        holds.insert(number, after);
+        number
+    }
+
+    pub(crate) fn let_go(&self, number: u64) {
+        self.holds.lock().remove(&number);
     }
 
     pub(crate) fn durable_ts(&self) -> Timestamp {
@@ -280,6 +316,10 @@ impl Log {
             self.wake.notify_one();
         }
         drop(signal);
+        self.count_wait();
+    }
+
+    pub(super) fn count_wait(&self) {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -290,21 +330,22 @@ impl Log {
     }
 
     pub(super) fn write_locked(&self, writer: &mut Writer) -> Result<(), Error> {
-        let (bytes, records, last) = {
+        let (mut bytes, mut noted, last) = {
             let mut buffer = self.buffer.lock();
             if let Some(reason) = &buffer.failed {
                 return Err(Error::poisoned(reason));
             }
-            let taken = (std::mem::take(&mut buffer.bytes), std::mem::take(&mut buffer.records), buffer.last);
+            if buffer.bytes.is_empty() {
+                return Ok(());
+            }
+            let bytes = std::mem::replace(&mut buffer.bytes, std::mem::take(&mut writer.spare));
+            let noted = std::mem::replace(&mut buffer.records, std::mem::take(&mut writer.spare_records));
             self.room.notify_all();
-            taken
+            (bytes, noted, buffer.last)
         };
-        if bytes.is_empty() {
-            return Ok(());
-        }
         self.written_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut rest = bytes.as_slice();
-        let mut records = records.into_iter().peekable();
+        let mut records = noted.iter().copied().peekable();
         while !rest.is_empty() {
             let segment = writer.segment.clone();
             let start = segment.len();
@@ -325,6 +366,12 @@ impl Log {
             }
         }
         writer.written = last;
+        if bytes.capacity() <= SPARE_BYTES_MAX {
+            bytes.clear();
+            writer.spare = bytes;
+        }
+        noted.clear();
+        writer.spare_records = noted;
         Ok(())
     }
 
@@ -382,6 +429,9 @@ impl Log {
             durable.failed.get_or_insert(reason);
             first
         });
+        // Not between a look at the failure and the wait.
+        drop(self.signal.lock());
+        self.synced.notify_all();
     }
 
     /// A failure that a test asked for.
@@ -422,15 +472,19 @@ impl Log {
     /// than `kept`, which is to be kept by its age.
     pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp, kept: Timestamp) -> Result<(), Error> {
         let needed = needed.min(kept);
+        let held = self.holds.lock().values().min().copied().unwrap_or(Timestamp::MAX);
         let mut total = self.bytes();
         let mut dropped = false;
         for segment in self.segments() {
             let is_last = self.segments.read().len() <= 1;
+            let needed =
+                if total > bytes_max.saturating_mul(HELD_TIMES_MAX) { needed } else { needed.min(held) };
             let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
             if total <= bytes_max || is_last || !old {
                 break;
             }
             total -= segment.len();
+            *self.start.lock() = None;
             self.segments.write().retain(|other| other.number != segment.number);
             segment.remove()?;
             fail::point("segment-dropped");

@@ -6,6 +6,7 @@ mod changes;
 pub(crate) mod collection;
 pub(crate) mod diff;
 pub(crate) mod entry;
+mod fields;
 mod read;
 pub(crate) mod record;
 mod rewind;
@@ -14,8 +15,9 @@ pub(crate) mod side;
 mod sync;
 
 pub use append::Durable;
-pub(crate) use append::{Log, LogStats};
+pub(crate) use append::{Begun, Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};
+pub(crate) use fields::Fields;
 pub use read::{OplogCursor, OplogEntry, OplogReader};
 pub(crate) use record::Record;
 pub(crate) use rewind::Place;

@@ -34,13 +34,18 @@ impl OplogReader {
     /// [`Error::OplogPositionLost`] when entries after `after` are gone already; not for [`Timestamp::ZERO`], which means from the oldest.
     pub fn after(&self, after: Timestamp) -> Result<OplogCursor, Error> {
         let epoch = self.log.epoch();
+        // While nothing was removed, what is after its beginning is there.
+        let begun = self.log.start();
         let segments = self.log.segments();
+        let lost = |first: Timestamp| match begun {
+            Some(begun) => after < begun.ts,
+            None => first > after.next(),
+        };
         let mut start = None;
         for segment in &segments {
             match segment.times()? {
                 Some((first, last)) => {
-                    let removed = segments.first().is_some_and(|first| first.number > 1);
-                    if start.is_none() && removed && after != Timestamp::ZERO && first > after.next() {
+                    if start.is_none() && after != Timestamp::ZERO && lost(first) {
                         return Err(Error::OplogPositionLost { at: after, oldest: first });
                     }
                     start = Some(segment.clone());

@@ -54,7 +54,8 @@ impl Local {
             let key = take(&mut bytes, length as usize)?;
             let value = match take_u32(&mut bytes)? {
                 TOMBSTONE => None,
-                length => Some(take(&mut bytes, length as usize)?),
+                // Copied: it outlives what the log was read into.
+                length => Some(Bytes::copy_from_slice(&take(&mut bytes, length as usize)?)),
             };
             local.puts.push((key, value));
         }

@@ -31,6 +31,17 @@ impl Store {
             }
             last = record.at;
         }
+        if records.is_empty() {
+            return Ok(last);
+        }
+        if shared.is_importing.load(Ordering::Acquire) {
+            let from = self.importing().filter(|import| import.catalog.is_some()).map(|import| import.from);
+            let from =
+                from.ok_or_else(|| Error::ApplyRefused("the catalogue was not imported".to_owned()))?;
+            if shared.log.last() == from {
+                shared.keep_marks()?;
+            }
+        }
         shared.throttle()?;
         self.apply_all(records).inspect_err(|error| match error {
             Error::Closed => {}

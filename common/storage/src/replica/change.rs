@@ -90,7 +90,7 @@ impl<'s> Worker<'s> {
             self.change(part, several)?;
             if several && !goes_on {
                 for (key, value) in std::mem::take(&mut self.own) {
-                    self.shared.versions.put(&key, part.at, value);
+                    self.put_version(&key, part.at, value);
                 }
             }
         }
@@ -142,7 +142,7 @@ impl<'s> Worker<'s> {
         };
         let new_doc = new.as_ref().map(|bytes| RawDocument::from_bytes(bytes)).transpose();
         let new_doc = new_doc.map_err(|error| bad(&error.to_string()))?;
-        let record_key = keyspace::strip(&part.key);
+        let record_key = keyspace::strip(part.key.clone());
         for index in part.collection.secondary() {
             let change = index_change_accepted(index, &record_key, old_doc, new_doc)?;
             let mut count = Count::default();
@@ -170,8 +170,6 @@ impl<'s> Worker<'s> {
         }
         if let Some(old) = &old {
             count.add(Count { records: -1, bytes: -(old.len() as i64) });
-            // Keys that are written again and again would fill memory between checkpoints.
-            self.shared.versions.evict(&part.key, self.prune_limit, false);
         }
         if !count.is_zero() {
             self.done.deltas.push((part.record, (part.collection.id.0, count)));
@@ -180,11 +178,16 @@ impl<'s> Worker<'s> {
         Ok(())
     }
 
+    /// What it supersedes goes at once, if no reader can want it: hot keys would fill memory between checkpoints.
+    fn put_version(&self, key: &[u8], at: Timestamp, value: Value) {
+        self.shared.versions.put_over(key, at, value, self.prune_limit);
+    }
+
     fn put(&mut self, key: Bytes, part: &Part<'_>, value: Value, several: bool) {
         if several {
             self.own.insert(key, value);
         } else {
-            self.shared.versions.put(&key, part.at, value);
+            self.put_version(&key, part.at, value);
         }
     }
 }

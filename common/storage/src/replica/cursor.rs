@@ -1,8 +1,9 @@
 //! Reading the log for other members: records one by one, where an entry stands, the places of the newest ones.
 
 use super::LogRecord;
-use crate::oplog::{Durable, OplogCursor, Record};
+use crate::oplog::{Durable, Log, OplogCursor, Record};
 use crate::{Error, Store};
+use std::sync::Arc;
 use tokio::sync::watch;
 use types::{OpTime, Timestamp};
 
@@ -40,6 +41,19 @@ impl Iterator for RecordCursor {
     }
 }
 
+/// A part of the log that is kept.
+#[derive(Debug)]
+pub struct LogHold {
+    log: Arc<Log>,
+    number: u64,
+}
+
+impl Drop for LogHold {
+    fn drop(&mut self) {
+        self.log.let_go(self.number);
+    }
+}
+
 fn travelling(record: Record) -> Result<LogRecord, Error> {
     let side = record.local()?.side;
     Ok(LogRecord { at: record.at, entry: record.entry, side })
@@ -61,8 +75,8 @@ impl Store {
     /// If the log cannot be read.
     pub fn locate(&self, at: OpTime) -> Result<Located, Error> {
         let log = &self.shared.log;
-        let (start, last) = (log.start(), log.last());
-        if at.ts <= start.ts {
+        let last = log.last();
+        if let Some(start) = log.start().filter(|start| at.ts <= start.ts) {
             return Ok(match self.first_op_time()? {
                 _ if at == start => Located::Found,
                 _ if at.ts == start.ts => Located::NotThere { last },
@@ -87,8 +101,9 @@ impl Store {
     /// # Errors
     /// [`Error::OplogPositionLost`] when records after it are gone already.
     pub fn records_after(&self, after: OpTime) -> Result<RecordCursor, Error> {
-        if after.ts < self.shared.log.start().ts {
-            let oldest = self.first_op_time()?.unwrap_or(self.shared.log.start());
+        if after.ts == Timestamp::ZERO && self.shared.log.start() != Some(OpTime::default()) {
+            // Not what is there still, as for other readers of the log.
+            let oldest = self.first_op_time()?.unwrap_or_default();
             return Err(Error::OplogPositionLost { at: after.ts, oldest: oldest.ts });
         }
         Ok(RecordCursor(self.oplog().after(after.ts)?.with_bare()))
@@ -108,6 +123,13 @@ impl Store {
             times.push(record.at);
         }
         Ok(times)
+    }
+
+    /// Keeps the log after a place, up to several times its size, as long as the result is held: for a member that copies this
+    /// store and will ask for it.
+    pub fn hold_log(&self, after: OpTime) -> LogHold {
+        let log = self.shared.log.clone();
+        LogHold { number: log.hold(after.ts), log }
     }
 
     /// Up to where the log is synced, how often it was cut back, and whether it failed; changes with each sync.

@@ -5,7 +5,6 @@
 use super::LogRecord;
 use super::change::{Content, Done, Part, Worker};
 use crate::Error;
-use crate::batch::document_id;
 use crate::capped;
 use crate::catalog::Catalog;
 use crate::change::definition;
@@ -13,7 +12,7 @@ use crate::collection::{Collection, RecordOrder};
 use crate::counts::{Count, Delta};
 use crate::keyspace::{self, Ident};
 use crate::oplog::record::{Local, write_foreign};
-use crate::oplog::{diff, side};
+use crate::oplog::{Fields, diff, side};
 use crate::store::Shared;
 use crate::versions::Value;
 use bson::{RawBsonRef, RawDocument};
@@ -39,43 +38,8 @@ pub(super) struct Group<'a> {
     imported: Option<Timestamp>,
 }
 
-/// The fields of an entry that matter here.
-#[derive(Default)]
-struct Fields<'a> {
-    op: &'a str,
-    uuid: Option<Uuid>,
-    o: Option<&'a RawDocument>,
-    o2: Option<&'a RawDocument>,
-    number: Option<i64>,
-}
-
-impl<'a> Fields<'a> {
-    fn of(entry: &'a RawDocument, at: OpTime) -> Result<Fields<'a>, Error> {
-        let mut fields = Fields::default();
-        for element in entry.iter_elements() {
-            let element = element.map_err(|error| bad(at, &error.to_string()))?;
-            // Everything else, the time at the end above all, is of no interest.
-            let value = match element.key().as_str() {
-                "op" | "ui" | "o" | "o2" | "rid" => {
-                    element.value().map_err(|error| bad(at, &error.to_string()))?
-                }
-                _ => continue,
-            };
-            match (element.key().as_str(), value) {
-                ("op", RawBsonRef::String(op)) => fields.op = op,
-                ("ui", value) => fields.uuid = Uuid::from_bson(value),
-                ("o", RawBsonRef::Document(o)) => fields.o = Some(o),
-                ("o2", RawBsonRef::Document(o2)) => fields.o2 = Some(o2),
-                ("rid", RawBsonRef::Int64(number)) => fields.number = Some(number),
-                _ => {}
-            }
-        }
-        Ok(fields)
-    }
-}
-
 pub(super) fn bad(at: OpTime, what: &str) -> Error {
-    Error::Damaged(format!("oplog entry at {at}: {what}"))
+    Fields::bad(at, what)
 }
 
 /// Whether an entry is a command that changes the catalogue.
@@ -145,21 +109,13 @@ impl<'a> Group<'a> {
             "i" | "u" | "d" => {
                 let uuid = fields.uuid.ok_or_else(|| bad(at, "ui"))?;
                 let Some(collection) = self.collection(uuid, at)? else { return Ok(()) };
-                let record_key = match collection.order {
-                    RecordOrder::Id => {
-                        let named =
-                            if fields.op == "u" { fields.o2.ok_or_else(|| bad(at, "o2"))? } else { o };
-                        collection.record_key(document_id(named)?)
-                    }
-                    RecordOrder::Number => {
-                        let number = fields.number.and_then(|number| u64::try_from(number).ok());
-                        let number = number.ok_or_else(|| bad(at, "rid"))?;
-                        let last = self.numbers.entry(collection.id.0).or_default();
-                        *last = (*last).max(number);
-                        capped::record_key(number)
-                    }
-                    RecordOrder::Log => return Err(bad(at, "a write to the log itself")),
-                };
+                let record_key = fields.record_key(&collection, at)?;
+                if let Some(number) = capped::number_of(&record_key)
+                    && collection.order == RecordOrder::Number
+                {
+                    let last = self.numbers.entry(collection.id.0).or_default();
+                    *last = (*last).max(number);
+                }
                 let content = match fields.op {
                     "i" => Content::Fresh(o),
                     "d" => Content::Gone,

@@ -12,7 +12,7 @@ mod group;
 use bytes::Bytes;
 use types::OpTime;
 
-pub use cursor::{Located, RecordCursor};
+pub use cursor::{Located, LogHold, RecordCursor};
 
 /// One record of the log as it travels.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,11 +28,5 @@ impl LogRecord {
     /// Bytes that it takes on the way, about.
     pub fn size(&self) -> usize {
         self.entry.len() + self.side.len() + size_of::<OpTime>()
-    }
-}
-
-impl crate::store::Shared {
-    pub(crate) fn import_time(&self) -> Option<types::Timestamp> {
-        None
     }
 }

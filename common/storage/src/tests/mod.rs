@@ -8,6 +8,7 @@ mod harness;
 mod kinds;
 mod model;
 mod oplog;
+mod pair;
 mod replica;
 mod rollback;
 mod torn;
