@@ -250,6 +250,10 @@ impl Host for Node {
             .then(|| Gossip { cluster_time, operation_time: self.shards.operation_time() })
     }
 
+    fn snapshot_time(&self) -> Option<Timestamp> {
+        Some(self.clock.latest()).filter(|latest| *latest != Timestamp::ZERO)
+    }
+
     fn defaults(&self) -> Option<Arc<RwDefaults>> {
         self.defaults.get()
     }

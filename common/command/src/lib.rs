@@ -26,4 +26,4 @@ pub use registry::{Access, BoxFuture, Handler, Spec, missing};
 pub use reply::{CursorBatch, CursorReply, Upserted, WriteConcernError, WriteError, WriteOutcome};
 pub use request::{Reply, Request, Sequence};
 pub use rewrite::Rewrite;
-pub use rw_defaults::RwDefaults;
+pub use rw_defaults::{RwDefaults, pin_snapshot, tell_snapshot};

@@ -1,7 +1,7 @@
 //! The concerns that hold where a client names none: as they are stored, told, and put into a command on its way to a shard.
 
-use crate::{Access, Envelope, Request, Spec};
-use bson::{Bson, DateTime, Document, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
+use crate::{Access, Envelope, Reply, Request, Spec};
+use bson::{Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
 use types::{Fault, ReadConcern, ReadConcernLevel, Timestamp, WriteConcern};
 
 /// What an administrator set.
@@ -118,6 +118,51 @@ impl RwDefaults {
     }
 }
 
+/// Makes a read of several shards one read: a snapshot whose time nobody chose yet gets `now`, on all of them. Whether it did.
+pub fn pin_snapshot(envelope: &mut Envelope, request: &mut Request, now: Timestamp) -> bool {
+    let concern = envelope.read_concern;
+    if concern.level != Some(ReadConcernLevel::Snapshot)
+        || concern.at_cluster_time.is_some()
+        || envelope.in_transaction()
+    {
+        return false;
+    }
+    let at = concern.after_cluster_time.map_or(now, |after| after.max(now));
+    envelope.read_concern = ReadConcern { at_cluster_time: Some(at), after_cluster_time: None, ..concern };
+    let time = bson::Timestamp::from(at);
+    put(request, cstr!("readConcern"), rawdoc! { "level": "snapshot", "atClusterTime": time });
+    // The shards take no time for known that they have not heard of.
+    let signature = rawdoc! {
+        "hash": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: vec![0; 20] },
+        "keyId": 0_i64,
+    };
+    put(request, cstr!("$clusterTime"), rawdoc! { "clusterTime": time, "signature": signature });
+    true
+}
+
+/// Tells in a reply at which time it was read, where it does not say so itself.
+pub fn tell_snapshot(reply: &mut Reply, at: Timestamp) {
+    let name = cstr!("atClusterTime");
+    let time = bson::Timestamp::from(at);
+    let Ok(Some(RawBsonRef::Document(cursor))) = reply.doc.get("cursor") else {
+        if matches!(reply.doc.get(name), Ok(None)) {
+            reply.doc.append(name, time);
+        }
+        return;
+    };
+    if !matches!(cursor.get(name), Ok(None)) {
+        return;
+    }
+    let mut told = cursor.to_owned();
+    told.append(name, time);
+    let mut doc = RawDocumentBuf::new();
+    doc.append(cstr!("cursor"), told);
+    for (field, value) in reply.doc.iter().flatten().filter(|(field, _)| *field != cstr!("cursor")) {
+        doc.append(field, value);
+    }
+    reply.doc = doc;
+}
+
 /// `provenance` of a concern that an administrator set for all.
 const CUSTOM: &str = "customDefault";
 
@@ -177,6 +222,43 @@ mod tests {
             };
             assert_eq!(level(&told).as_deref(), read, "{told}");
             assert_eq!(told.get_document("writeConcern").ok().map(|c| c.get("w").unwrap().clone()), write);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_gets_one_time_for_all() {
+        let now = Timestamp::new(9, 1);
+        let time = |seconds| bson::Timestamp { time: seconds, increment: 1 };
+        for (concern, expected) in [
+            (doc! {"level": "snapshot"}, Some(now)),
+            (doc! {"level": "snapshot", "afterClusterTime": time(5)}, Some(now)),
+            (doc! {"level": "snapshot", "afterClusterTime": time(50)}, Some(Timestamp::new(50, 1))),
+            (doc! {"level": "snapshot", "atClusterTime": time(5)}, None),
+            (doc! {"level": "majority"}, None),
+        ] {
+            let body = doc! {"find": "c", "readConcern": concern.clone(), "$db": "d"};
+            let mut request = Request::from_body(RawDocumentBuf::try_from(&body).unwrap());
+            let mut envelope = Envelope::parse(&request.body).unwrap();
+            let pinned = pin_snapshot(&mut envelope, &mut request, now);
+            assert_eq!(pinned, expected.is_some(), "{concern}");
+            let reparsed = Envelope::parse(&request.body).unwrap();
+            assert_eq!(reparsed.read_concern, envelope.read_concern);
+            if pinned {
+                assert_eq!(reparsed.read_concern.at_cluster_time, expected);
+                assert_eq!(reparsed.cluster_time, expected);
+            }
+        }
+        for (reply, told) in [
+            (
+                doc! {"cursor": {"firstBatch": [], "id": 0_i64}, "x": 1},
+                doc! {"cursor": {"firstBatch": [], "id": 0_i64, "atClusterTime": time(9)}, "x": 1},
+            ),
+            (doc! {"values": []}, doc! {"values": [], "atClusterTime": time(9)}),
+            (doc! {"cursor": {"atClusterTime": time(9)}}, doc! {"cursor": {"atClusterTime": time(9)}}),
+        ] {
+            let mut reply = Reply::try_from(reply).unwrap();
+            tell_snapshot(&mut reply, now);
+            assert_eq!(Document::try_from(&*reply.doc).unwrap(), told);
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::batch::Batch;
 use crate::exec::Producer;
 use crate::tail::{self, Tail};
+use crate::view::View;
 use crate::{Engine, HasEngine};
 use command::{Context, GetMore, Reply};
 use std::time::Instant;
@@ -95,6 +96,10 @@ pub(crate) async fn more(host: &dyn HasEngine, ctx: &Context, request: &GetMore)
                 while !tail::wait(engine, ctx, tail, seen, until).await? {
                     if Instant::now() >= until || taken.is_killed() {
                         break 'fill false;
+                    }
+                    // What was appended before may have come to a majority meanwhile.
+                    if matches!(taken.producer.view(), Some(View::Majority(_))) {
+                        break;
                     }
                 }
             }

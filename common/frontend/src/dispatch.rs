@@ -83,12 +83,14 @@ async fn run<S: Host>(
     if let Some(defaults) = host.defaults().filter(|_| !client.internal) {
         defaults.apply(spec, &mut envelope, &mut request);
     }
-    let envelope = Arc::new(envelope);
     check(entry, &client, &envelope)?;
     read_concern::check(spec, &envelope)?;
     if let Some(cluster_time) = envelope.cluster_time {
         host.observe(cluster_time)?;
     }
+    let is_pinned = envelope.read_concern.level == Some(ReadConcernLevel::Snapshot)
+        && host.snapshot_time().is_some_and(|now| command::pin_snapshot(&mut envelope, &mut request, now));
+    let envelope = Arc::new(envelope);
     let front = host.front();
     front.counters.count_operation(spec.name, statements(&request));
 
@@ -125,6 +127,7 @@ async fn run<S: Host>(
             ctx.envelope.read_concern.level,
             Some(ReadConcernLevel::Majority | ReadConcernLevel::Snapshot)
         );
+    let snapshot_time = ctx.envelope.read_concern.at_cluster_time.filter(|_| is_pinned);
     let retryable_after = |fault: Fault| {
         // Who killed it decides what the client is to do next.
         let fault = match fault.code == Code::Interrupted && front.operations.is_deposed(operation_id) {
@@ -152,7 +155,13 @@ async fn run<S: Host>(
     // A panic costs one client one answer; what must not go on after a panic (a commit, the log) ends the process by itself.
     match AssertUnwindSafe(command.instrument(span)).catch_unwind().await {
         Ok(Ok(reply)) if repeatable => Ok((label_write_concern_error(reply), false)),
-        Ok(result) => result.map(|reply| (reply, is_settled)).map_err(retryable_after),
+        Ok(Ok(mut reply)) => {
+            if let Some(at) = snapshot_time {
+                command::tell_snapshot(&mut reply, at);
+            }
+            Ok((reply, is_settled))
+        }
+        Ok(Err(fault)) => Err(retryable_after(fault)),
         Err(panic) => {
             front.counters.panics.increment();
             let why = panic_message(panic.as_ref());

@@ -131,6 +131,11 @@ pub trait Host: Send + Sync + Sized + 'static {
         None
     }
 
+    /// The time at which a snapshot is read that several servers are to read alike; `None` where this server reads it itself.
+    fn snapshot_time(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Adds this server's sections to serverStatus.
     fn server_status(&self, _status: &mut Document) {}
 

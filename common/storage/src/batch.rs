@@ -133,7 +133,7 @@ impl Batch {
     /// [`Error::DuplicateKey`], [`Error::InvalidDocument`], or a document that an index cannot hold. Nothing of this write is kept then.
     pub fn insert(&mut self, collection: &Arc<Collection>, doc: &RawDocument) -> Result<RecordKey, Error> {
         let id = document_id(doc)?;
-        check_size(doc)?;
+        check_size(collection, doc)?;
         let record_key = match collection.order {
             RecordOrder::Id => collection.record_key(id),
             RecordOrder::Number => self.next_number(collection)?,
@@ -250,7 +250,7 @@ impl Batch {
         old: &RawDocument,
         new: &RawDocument,
     ) -> Result<(), Error> {
-        check_size(new)?;
+        check_size(collection, new)?;
         let same_id = match collection.order {
             RecordOrder::Id => collection.record_key(document_id(new)?) == record_key,
             RecordOrder::Number => value::order::compare(document_id(old)?, document_id(new)?).is_eq(),
@@ -565,9 +565,13 @@ fn not_writable(collection: &Collection) -> Error {
     Error::Value(Fault::new(Code::InvalidNamespace, format!("cannot write to '{}'", collection.ns)))
 }
 
-fn check_size(doc: &RawDocument) -> Result<(), Error> {
+/// What the record of an answer may have beside the document in it.
+const ASIDE_BYTES_MORE: usize = 64 * 1024;
+
+fn check_size(collection: &Collection, doc: &RawDocument) -> Result<(), Error> {
     let size = doc.as_bytes().len();
-    if size <= limits::DOCUMENT_BYTES_MAX {
+    let more = if is_aside(collection) { ASIDE_BYTES_MORE } else { 0 };
+    if size <= limits::DOCUMENT_BYTES_MAX + more {
         return Ok(());
     }
     Err(Error::InvalidDocument {
