@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tests::process::say;
 use tests::{ReplicaSet, clients, wait};
 
-const SECONDS_DEFAULT: u64 = 20;
+const SECONDS_DEFAULT: u64 = 12;
 
 /// One at a time: each set alone is load enough for a small machine, and faults of time are faults.
 fn alone() -> MutexGuard<'static, ()> {
