@@ -102,6 +102,7 @@ impl ReplicaSet {
     /// Gives the set its first configuration and waits until every member in it is primary or secondary.
     pub fn initiate(&self, config: &Document) {
         let count = config.get_array("members").unwrap().len();
+        // All of them have to answer.
         for member in 0..count {
             self.connect(member).run("admin", doc! { "ping": 1 });
         }
