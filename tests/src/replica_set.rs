@@ -104,7 +104,7 @@ impl ReplicaSet {
         let count = config.get_array("members").unwrap().len();
         // All of them have to answer.
         for member in 0..count {
-            self.connect(member);
+            self.connect(member).run("admin", doc! { "ping": 1 });
         }
         self.connect(0).run("admin", doc! { "replSetInitiate": config.clone() });
         self.primary();
