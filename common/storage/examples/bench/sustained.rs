@@ -24,7 +24,6 @@ const PROCESS_BYTES: usize = 64 * MIB;
 pub(crate) fn run(dir: &Path, engine: EngineKind, length: Duration, report: &mut Report) -> Result<()> {
     let name = engine.name();
     let judged = length >= JUDGED_FROM;
-    let documents = if judged { DOCUMENTS } else { DOCUMENTS / 4 };
     let options = Options {
         engine,
         cache_bytes: CACHE_BYTES,
@@ -35,7 +34,7 @@ pub(crate) fn run(dir: &Path, engine: EngineKind, length: Duration, report: &mut
     };
     let bench = Bench::with(options)?;
     let before = resident()?;
-    for start in (0..documents).step_by(100) {
+    for start in (0..DOCUMENTS).step_by(100) {
         bench.insert(start..start + 100)?;
     }
     bench.store.force_checkpoint()?;
@@ -44,7 +43,7 @@ pub(crate) fn run(dir: &Path, engine: EngineKind, length: Duration, report: &mut
     let start = Instant::now();
     let rate = crate::threads(WRITERS, length, |number, draw: &mut Draw| {
         let begun = Instant::now();
-        bench.update(draw.below(documents), draw.below(1000))?;
+        bench.update(draw.below(DOCUMENTS), draw.below(1000))?;
         let took = begun.elapsed();
         let mut slowest = slowest.lock().unwrap_or_else(PoisonError::into_inner);
         *slowest = (*slowest).max(took);
