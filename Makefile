@@ -12,7 +12,7 @@ DIR     ?= shoal-data
 PORT    ?= 27017
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router bench-storage campaign-storage
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router bench-member bench-storage campaign-storage
 # Each step builds in the same directory.
 .NOTPARALLEL:
 
@@ -60,6 +60,10 @@ pymongo-suite: ## PyMongo's own tests against a router: passed, failed, skipped
 bench-router: ## what the router costs: latency, CPU, start, import, memory; see BENCHMARKS.md
 	$(CARGO) build --release --bins
 	target/release/bench router
+
+bench-member: ## what one member costs over the wire, and large inserts through the router; see BENCHMARKS.md
+	$(CARGO) build --release --bins
+	target/release/bench member
 
 # SUSTAINED=600 for the run of ten minutes, whose targets count.
 SUSTAINED ?= 10

@@ -4,6 +4,7 @@
 mod cities;
 mod cluster;
 mod connection;
+mod member;
 mod process;
 mod report;
 mod router;
@@ -16,11 +17,11 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: bench router [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
+usage: bench router|member [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
   --port PORT   first port of the clusters that are started [47100]
   --dir DIR     where their data goes [a new directory in the system's one for temporary files]
   --seconds N   length of one measurement [3]
-  --only PART   idle, latency, cost or import; may be repeated [all]";
+  --only PART   of router: idle, latency, cost or import; may be repeated [all]";
 
 /// What the command line asks for.
 struct Options {
@@ -67,6 +68,7 @@ fn run() -> Result<bool> {
         }
     }
     let report = match name.as_str() {
+        "member" => member::run(&options)?,
         "router" => router::run(&options)?,
         _ => return Err(USAGE.into()),
     };

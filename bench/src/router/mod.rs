@@ -2,7 +2,8 @@
 //! takes an import, and what its processes hold when idle.
 
 mod cost;
-mod documents;
+pub(crate) mod documents;
+
 mod latency;
 
 use crate::cluster::{Cluster, shoal};
@@ -11,6 +12,7 @@ use crate::report::{Report, Target};
 use crate::{Options, Result, cities};
 use bson::doc;
 use documents::{COLLECTION, DB};
+pub(crate) use latency::median;
 use std::time::{Duration, Instant};
 
 /// What is idle has nothing left to do so long after its last command.
@@ -88,7 +90,7 @@ fn import(cluster: &Cluster, options: &Options, report: &mut Report) -> Result<(
 }
 
 /// Lets time pass where nothing tells when it is enough.
-fn pause(duration: Duration) {
+pub(crate) fn pause(duration: Duration) {
     let end = Instant::now() + duration;
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
