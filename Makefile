@@ -12,7 +12,7 @@ DIR     ?= shoal-data
 PORT    ?= 27017
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite pymongo-suite-set bench-router bench-storage bench-replication bench-failover campaign-storage campaign-replication
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite pymongo-suite-set bench-router bench-member bench-storage bench-replication bench-failover campaign-storage campaign-replication
 # Each step builds in the same directory.
 .NOTPARALLEL:
 
@@ -64,6 +64,10 @@ pymongo-suite-set: ## PyMongo's own tests about replica sets against three membe
 bench-router: ## what the router costs: latency, CPU, start, import, memory; see BENCHMARKS.md
 	$(CARGO) build --release --bins
 	target/release/bench router
+
+bench-member: ## what one member costs over the wire, and large inserts through the router; see BENCHMARKS.md
+	$(CARGO) build --release --bins
+	target/release/bench member
 
 # SUSTAINED=600 for the run of ten minutes, whose targets count.
 SUSTAINED ?= 10

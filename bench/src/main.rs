@@ -4,6 +4,7 @@
 mod cities;
 mod cluster;
 mod connection;
+mod member;
 mod process;
 mod replication;
 mod report;
@@ -19,7 +20,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: bench router|replication [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
+usage: bench router|member|replication [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
   --port PORT   first port of the clusters that are started [47100]
   --dir DIR     where their data goes [a new directory in the system's one for temporary files]
   --seconds N   length of one measurement [3]
@@ -71,6 +72,7 @@ fn run() -> Result<bool> {
     }
     let report = match name.as_str() {
         "replication" => replication::run(&options)?,
+        "member" => member::run(&options)?,
         "router" => router::run(&options)?,
         _ => return Err(USAGE.into()),
     };

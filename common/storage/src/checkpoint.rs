@@ -27,6 +27,8 @@ const SLOW_PERCENT: usize = 80;
 const URGENT_PERCENT: usize = 50;
 /// Versions are spilled when a checkpoint left more than this.
 const SPILL_PERCENT: usize = 65;
+/// By interval, but after a quarter of it already when more than this part of the budget is used: it need not stay for a minute.
+const EARLY_PART: usize = 8;
 /// The longest that one commit is held back.
 const SLOW_MAX: Duration = Duration::from_millis(40);
 /// A failed base is tried again after this long.
@@ -115,19 +117,23 @@ impl Checkpointer {
 impl Shared {
     /// The thread: by interval, and at once when memory fills.
     pub(crate) fn run_checkpointer(&self) {
-        let mut wait = self.options.checkpoint_interval;
+        let mut last = Instant::now();
         loop {
             let urgent = {
                 let mut wish = self.checkpointer.wish.lock();
                 if !wish.stop && !wish.urgent {
-                    self.checkpointer.wake.wait_for(&mut wish, wait);
+                    self.checkpointer.wake.wait_for(&mut wish, self.options.checkpoint_interval / 4);
                 }
                 if wish.stop {
                     return;
                 }
                 std::mem::take(&mut wish.urgent)
             };
-            wait = self.options.checkpoint_interval;
+            let much = self.versions.bytes() > self.options.versions_bytes_max / EARLY_PART;
+            if !urgent && !much && last.elapsed() < self.options.checkpoint_interval {
+                continue;
+            }
+            last = Instant::now();
             if urgent && self.versions.bytes() > self.options.versions_bytes_max {
                 let expired = self.pins.expire(self.options.snapshot_age_max);
                 if expired > 0 {
@@ -187,10 +193,11 @@ impl Shared {
         }
         if !urgent {
             let back = self.options.history_window.as_secs();
-            let newest = self.pins.committed();
-            let window = Timestamp(newest.0.saturating_sub(back << 32));
             if back > 0 {
-                stable = stable.min(window);
+                // By the wall as well: after the last commit nothing else moves the window on. Commits may be ahead of it.
+                let wall = self.options.clock.wall_millis().max(0) as u64 / 1000;
+                let newest = self.pins.committed().0.max(wall << 32);
+                stable = stable.min(Timestamp(newest.saturating_sub(back << 32)));
             }
         }
         stable

@@ -268,7 +268,7 @@ impl Default for Versions {
     }
 }
 
-/// The leaf for a key, and the lowest key of the one after it.
+/// The leaf for a key, with the lowest key that it may hold.
 fn leaf_of<'a>(top: &'a Top, probe: &Probe<'_>) -> Option<(&'a Low, &'a RwLock<Leaf>)> {
     let bounds: (Bound<&dyn Place>, Bound<&dyn Place>) = (Bound::Unbounded, Bound::Included(probe));
     top.range::<dyn Place, _>(bounds).next_back()
@@ -371,7 +371,7 @@ impl Versions {
         let (Some((low, leaf)), Some((_, before))) = (back.next_back(), back.next_back()) else { return };
         {
             let (mut leaf, mut before) = (leaf.write(), before.write());
-            if leaf.slots.len() > LEAF_KEYS_FEW || leaf.slots.len() + before.slots.len() > LEAF_KEYS_MAX / 2 {
+            if leaf.slots.len() > LEAF_KEYS_FEW || leaf.slots.len() + before.slots.len() > LEAF_KEYS_MAX {
                 return;
             }
             before.slots.append(&mut leaf.slots);
@@ -600,4 +600,128 @@ fn version_cost(value: &Value) -> usize {
 fn allocated(length: usize) -> usize {
     let step = (length.max(64).next_power_of_two() / 8).max(16);
     length.next_multiple_of(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Put { key: Vec<u8>, at: u64, limit: u64, tombstone: bool },
+        Evict { key: Vec<u8>, at: u64 },
+        RemoveOne { key: Vec<u8>, at: u64 },
+        RemoveNewer { at: u64 },
+        RemoveRange { start: Vec<u8>, end: Vec<u8> },
+    }
+
+    /// Short ones that are prefixes of each other, and some that differ only past the first sixteen bytes.
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        let short = proptest::collection::vec(0..4_u8, 0..4);
+        (short, any::<bool>()).prop_map(|(tail, long)| {
+            let mut key = if long { vec![1; 15] } else { Vec::new() };
+            key.extend(tail);
+            key
+        })
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (key(), 1..30_u64, 0..30_u64, any::<bool>())
+                .prop_map(|(key, at, limit, tombstone)| Step::Put { key, at, limit, tombstone }),
+            4 => (key(), 0..30_u64).prop_map(|(key, at)| Step::Evict { key, at }),
+            1 => (key(), 0..30_u64).prop_map(|(key, at)| Step::RemoveOne { key, at }),
+            1 => (10..30_u64).prop_map(|at| Step::RemoveNewer { at }),
+            1 => (key(), key()).prop_map(|(start, end)| Step::RemoveRange { start, end }),
+        ]
+    }
+
+    type Model = BTreeMap<Vec<u8>, BTreeMap<u64, Value>>;
+
+    fn apply(versions: &Versions, model: &mut Model, step: Step) {
+        match step {
+            Step::Put { key, at, limit, tombstone } => {
+                let value = (!tombstone).then(|| Bytes::from(vec![7; at as usize * 10]));
+                versions.put_over(&key, Timestamp(at), value.clone(), Timestamp(limit));
+                let chain = model.entry(key).or_default();
+                let known = !chain.is_empty();
+                chain.insert(at, value);
+                if known && let Some(keep) = chain.range(..=limit).next_back().map(|(time, _)| *time) {
+                    *chain = chain.split_off(&keep);
+                }
+            }
+            Step::Evict { key, at } => {
+                versions.evict(&key, Timestamp(at));
+                if let Some(chain) = model.get_mut(&key) {
+                    *chain = chain.split_off(&(at + 1));
+                }
+            }
+            Step::RemoveOne { key, at } => {
+                versions.remove_one(&key, Timestamp(at));
+                model.get_mut(&key).and_then(|chain| chain.remove(&at));
+            }
+            Step::RemoveNewer { at } => {
+                versions.remove_newer(Timestamp(at));
+                model.values_mut().for_each(|chain| chain.retain(|time, _| *time <= at));
+            }
+            Step::RemoveRange { start, end } => {
+                versions.remove_range(&start, &end);
+                model.retain(|key, _| *key < start || *key >= end);
+            }
+        }
+        model.retain(|_, chain| !chain.is_empty());
+    }
+
+    fn check(versions: &Versions, model: &Model, at: u64) {
+        let want: Vec<(Vec<u8>, u64)> = model
+            .iter()
+            .filter_map(|(key, chain)| Some((key.clone(), *chain.range(..=at).next_back()?.0)))
+            .collect();
+        let keys = |found: &[Visible]| -> Vec<(Vec<u8>, u64)> {
+            found.iter().map(|visible| (visible.key.to_vec(), visible.time.0)).collect()
+        };
+        let mut found = Vec::new();
+        versions.collect_forward(Bound::Unbounded, &[u8::MAX], Timestamp(at), usize::MAX, &mut found);
+        assert_eq!(keys(&found), want);
+        found.clear();
+        versions.collect_backward(&[], &[u8::MAX], Timestamp(at), usize::MAX, &mut found);
+        found.reverse();
+        assert_eq!(keys(&found), want);
+        // In stretches, as scans do.
+        let (mut stretches, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let mut found = Vec::new();
+            let start =
+                if stretches.is_empty() { Bound::Unbounded } else { Bound::Excluded(from.as_slice()) };
+            versions.collect_forward(start, &[u8::MAX], Timestamp(at), 3, &mut found);
+            let Some(last) = found.last() else { break };
+            from = last.key.to_vec();
+            stretches.extend(keys(&found));
+        }
+        assert_eq!(stretches, want);
+        for (key, time) in &want {
+            assert_eq!(versions.get(key, Timestamp(at)).map(|(time, _)| time.0), Some(*time));
+        }
+        let mut old = Vec::new();
+        assert!(versions.collect_old(&[], Timestamp(at), usize::MAX, usize::MAX, &mut old).is_none());
+        let all = model.iter().flat_map(|(key, chain)| {
+            chain.range(..=at).rev().map(|(time, _)| (key.clone(), *time)).collect::<Vec<_>>()
+        });
+        assert_eq!(keys(&old), all.collect::<Vec<_>>());
+        assert_eq!(versions.len(), model.values().map(BTreeMap::len).sum::<usize>());
+    }
+
+    proptest! {
+        #[test]
+        fn leaves_hold_what_a_plain_map_holds(steps in proptest::collection::vec(step(), 1..400), at in 0..31_u64) {
+            let (versions, mut model) = (Versions::default(), Model::new());
+            for step in steps {
+                apply(&versions, &mut model, step);
+            }
+            check(&versions, &model, at);
+            apply(&versions, &mut model, Step::RemoveRange { start: Vec::new(), end: vec![u8::MAX] });
+            prop_assert_eq!((versions.bytes(), versions.len()), (0, 0));
+        }
+    }
 }

@@ -54,11 +54,10 @@ impl Options {
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = if arguments.first().map(String::as_str) == Some("crash") {
-        arguments.remove(0);
-        shoal::crash(&arguments).map(|()| true)
-    } else {
-        run(arguments)
+    let outcome = match arguments.first().map(String::as_str) {
+        Some("crash") => shoal::crash(&arguments.split_off(1)).map(|()| true),
+        Some("sustained") => sustained::child(&arguments.split_off(1)).map(|()| true),
+        _ => run(arguments),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -146,7 +145,7 @@ fn measure(options: &Options, report: &mut Report) -> Result<()> {
         }
         if options.wants("sustained") {
             let dir = options.dir.join(format!("{name}-sustained"));
-            sustained::run(&dir, *engine, Duration::from_secs(options.sustained), report)?;
+            sustained::run(&dir, *engine, options.sustained, report)?;
         }
     }
     Ok(())

@@ -4,8 +4,9 @@ use crate::report::{Report, Target};
 use crate::shoal::{Bench, Wall};
 use crate::{Draw, Result};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use storage::{EngineKind, Options};
 
@@ -17,14 +18,60 @@ const OPLOG_BYTES: u64 = 64 * MIB as u64;
 const DOCUMENTS: i32 = 240_000;
 const WRITERS: usize = 4;
 /// Shorter runs show, but do not judge.
-const JUDGED_FROM: Duration = Duration::from_secs(300);
+const JUDGED_FROM: u64 = 300;
 /// The program, its threads and what is in flight: log buffer, a checkpoint's round.
 const PROCESS_BYTES: usize = 64 * MIB;
 
-pub(crate) fn run(dir: &Path, engine: EngineKind, length: Duration, report: &mut Report) -> Result<()> {
-    let name = engine.name();
-    let judged = length >= JUDGED_FROM;
-    let documents = if judged { DOCUMENTS } else { DOCUMENTS / 4 };
+/// What the process for [`run`] found out.
+struct Outcome {
+    rate: f64,
+    slowest_millis: f64,
+    grown_bytes: f64,
+    base_bytes: f64,
+    logical_bytes: f64,
+}
+
+/// In a process of its own, whose memory is nobody else's.
+pub(crate) fn run(dir: &Path, engine: EngineKind, seconds: u64, report: &mut Report) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.arg("sustained").arg(dir).arg(engine.name()).arg(seconds.to_string()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let numbers: Vec<f64> = text.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?;
+    let [rate, slowest_millis, grown_bytes, base_bytes, logical_bytes] = numbers[..] else {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    };
+    let outcome = Outcome { rate, slowest_millis, grown_bytes, base_bytes, logical_bytes };
+    tell(engine, seconds, &outcome, report);
+    Ok(())
+}
+
+fn tell(engine: EngineKind, seconds: u64, outcome: &Outcome, report: &mut Report) {
+    let only_long = |target: Target| if seconds >= JUDGED_FROM { target } else { Target::None };
+    let prefix = format!("{}: sustained {seconds} s,", engine.name());
+    report.add(format!("{prefix} updates"), outcome.rate, "/s", Target::None);
+    let stall = outcome.slowest_millis;
+    report.add(format!("{prefix} slowest write"), stall, " ms", only_long(Target::AtMost(250.0)));
+    // fjall: the budgets plus 20 %; sled: three times its cache, and the versions.
+    let bound = match engine {
+        EngineKind::Fjall => (CACHE_BYTES + VERSIONS_BYTES) * 12 / 10,
+        _ => CACHE_BYTES * 3 + VERSIONS_BYTES,
+    };
+    let bound = (bound + PROCESS_BYTES) as f64 / MIB as f64;
+    let grown = outcome.grown_bytes / MIB as f64;
+    report.add(format!("{prefix} memory it grew by"), grown, " MB", only_long(Target::AtMost(bound)));
+    let most = if engine == EngineKind::Fjall { 2.0 } else { 3.0 };
+    let ratio = outcome.base_bytes / outcome.logical_bytes;
+    report.add(format!("{prefix} base on disk"), ratio, "x", only_long(Target::AtMost(most)));
+    let logical = outcome.logical_bytes / MIB as f64;
+    report.note(format!("{logical:.0} MB of documents and index entries"));
+}
+
+/// The process for [`run`].
+pub(crate) fn child(arguments: &[String]) -> Result<()> {
+    let [dir, engine, seconds] = arguments else {
+        return Err("usage: bench sustained DIR ENGINE SECONDS".into());
+    };
+    let engine = if engine == "fjall" { EngineKind::Fjall } else { EngineKind::Sled };
     let options = Options {
         engine,
         cache_bytes: CACHE_BYTES,
@@ -33,54 +80,33 @@ pub(crate) fn run(dir: &Path, engine: EngineKind, length: Duration, report: &mut
         oplog_segment_bytes: 16 * MIB as u64,
         ..Options::new(dir, Wall::new())
     };
-    let bench = Bench::with(options)?;
     let before = resident()?;
-    for start in (0..documents).step_by(100) {
+    let bench = Bench::with(options)?;
+    for start in (0..DOCUMENTS).step_by(100) {
         bench.insert(start..start + 100)?;
     }
     bench.store.force_checkpoint()?;
     let slowest = Mutex::new(Duration::ZERO);
-    let highest = Mutex::new(0_usize);
-    let start = Instant::now();
+    let highest = AtomicUsize::new(0);
+    let length = Duration::from_secs(seconds.parse()?);
     let rate = crate::threads(WRITERS, length, |number, draw: &mut Draw| {
         let begun = Instant::now();
-        bench.update(draw.below(documents), draw.below(1000))?;
+        bench.update(draw.below(DOCUMENTS), draw.below(1000))?;
         let took = begun.elapsed();
         let mut slowest = slowest.lock().unwrap_or_else(PoisonError::into_inner);
         *slowest = (*slowest).max(took);
         drop(slowest);
         if number == 0 && draw.below(200) == 0 {
-            let mut highest = highest.lock().unwrap_or_else(PoisonError::into_inner);
-            *highest = (*highest).max(resident()?);
+            highest.fetch_max(resident()?, Ordering::Relaxed);
         }
         Ok(())
     })?;
-    let seconds = start.elapsed().as_secs();
     bench.store.force_checkpoint()?;
-    let only_long = |target: Target| if judged { target } else { Target::None };
-    let prefix = format!("{name}: sustained {seconds} s,");
-    report.add(format!("{prefix} updates"), rate, "/s", Target::None);
-    let stall = slowest.into_inner().unwrap_or_else(PoisonError::into_inner).as_secs_f64() * 1e3;
-    report.add(format!("{prefix} slowest write"), stall, " ms", only_long(Target::AtMost(250.0)));
-    let grown = highest.into_inner().unwrap_or_else(PoisonError::into_inner).saturating_sub(before);
-    // fjall: the budgets plus 20 %; sled: three times its cache, and the versions.
-    let bound = match engine {
-        EngineKind::Fjall => (CACHE_BYTES + VERSIONS_BYTES) * 12 / 10,
-        _ => CACHE_BYTES * 3 + VERSIONS_BYTES,
-    };
-    let bound = (bound + PROCESS_BYTES) as f64 / MIB as f64;
-    report.add(
-        format!("{prefix} memory it grew by"),
-        grown as f64 / MIB as f64,
-        " MB",
-        only_long(Target::AtMost(bound)),
-    );
+    let slowest = slowest.into_inner().unwrap_or_else(PoisonError::into_inner).as_secs_f64() * 1e3;
+    let grown = highest.into_inner().saturating_sub(before);
     let stats = bench.store.stats(&bench.collection);
     let logical = stats.bytes + stats.indexes.iter().map(|(_, _, bytes)| bytes).sum::<u64>();
-    let ratio = bench.store.metrics().base_bytes as f64 / logical as f64;
-    let most = if engine == EngineKind::Fjall { 2.0 } else { 3.0 };
-    report.add(format!("{prefix} base on disk"), ratio, "x", only_long(Target::AtMost(most)));
-    report.note(format!("{} MB of documents and index entries", logical / MIB as u64));
+    println!("{rate} {slowest} {grown} {} {logical}", bench.store.metrics().base_bytes);
     bench.close()
 }
 

@@ -10,8 +10,11 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes that are gathered in memory before they are sorted into a table.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+/// Writes that are gathered in memory before they are sorted into a table: this part of the cache, within bounds. One is filled
+/// while another one is written, so two are taken off what blocks may use.
+const MEMTABLE_PART: usize = 6;
+const MEMTABLE_BYTES_MIN: usize = 2 * 1024 * 1024;
+const MEMTABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 96 * 1024 * 1024;
 /// Flushes and compactions; more would take the cores of those who wait for answers.
 const WORKERS: usize = 2;
@@ -24,8 +27,9 @@ pub(crate) struct Fjall {
 
 impl Fjall {
     pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Fjall, Error> {
+        let memtable = (cache_bytes / MEMTABLE_PART).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         let db = Database::builder(dir)
-            .cache_size(cache_bytes as u64)
+            .cache_size(cache_bytes.saturating_sub(2 * memtable).max(cache_bytes / 4) as u64)
             .worker_threads(WORKERS)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
@@ -33,7 +37,7 @@ impl Fjall {
             .map_err(failed)?;
         let options = || {
             KeyspaceCreateOptions::default()
-                .max_memtable_size(MEMTABLE_BYTES)
+                .max_memtable_size(memtable as u64)
                 .manual_journal_persist(true)
                 .expect_point_read_hits(true)
         };

@@ -13,6 +13,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// sled counts what a page has on disk; in memory it is a third more, and what was replaced goes only after a while.
+const COUNTED_OF: (usize, usize) = (2, 3);
 /// A leaf holds up to 17 values and is written whole; it has to stay below a quarter of a segment.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
@@ -179,7 +181,7 @@ fn open_unlocked(dir: &Path, cache_bytes: usize) -> Result<sled::Db, Error> {
     loop {
         let opened = sled::Config::new()
             .path(dir)
-            .cache_capacity(cache_bytes as u64)
+            .cache_capacity((cache_bytes / COUNTED_OF.1 * COUNTED_OF.0) as u64)
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(Some(CLEAN_EVERY_MILLIS))
             .open();

@@ -18,7 +18,9 @@ use tokio::sync::watch;
 use types::{OpTime, Timestamp};
 
 /// Commits wait for the disk when this much is not written yet.
-const UNWRITTEN_BYTES_MAX: usize = 32 * 1024 * 1024;
+const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The syncer is called when this much is not written, before its interval is over.
+const UNWRITTEN_BYTES_MANY: usize = 2 * 1024 * 1024;
 
 /// The log is held for others up to so many times its size.
 const HELD_TIMES_MAX: u64 = 4;
@@ -251,8 +253,12 @@ impl Log {
         let mut buffer = self.buffer.lock();
         assert!(at.ts > buffer.last.ts, "oplog must advance: {} then {at}", buffer.last);
         buffer.records.push((at.ts, bytes.len()));
+        let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
+        if before < UNWRITTEN_BYTES_MANY && buffer.bytes.len() >= UNWRITTEN_BYTES_MANY {
+            self.want_sync(at.ts);
+        }
     }
 
     /// Appends whole records that follow each other in `bytes`, each with its time and length. Only the commit section does.
@@ -310,13 +316,16 @@ impl Log {
 
     /// Asks the syncer to sync up to a time now.
     pub(crate) fn request_sync(&self, at: Timestamp) {
+        self.want_sync(at);
+        self.count_wait();
+    }
+
+    fn want_sync(&self, at: Timestamp) {
         let mut signal = self.signal.lock();
         if at > signal.wanted {
             signal.wanted = at;
             self.wake.notify_one();
         }
-        drop(signal);
-        self.count_wait();
     }
 
     pub(super) fn count_wait(&self) {

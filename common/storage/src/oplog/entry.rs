@@ -9,6 +9,9 @@ use types::{Namespace, OpTime, Uuid};
 const TS_FROM_END: usize = 8 + T_FROM_END + 3;
 const T_FROM_END: usize = 8 + 11 + 14 + 1;
 
+/// Room for what an operation has beside its document.
+const OP_BYTES: usize = 128;
+
 /// One change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change<'a> {
@@ -51,7 +54,16 @@ pub(crate) struct Session<'a> {
 
 /// The entry of one commit; times are zero until [`set_times`].
 pub(crate) fn encode(ops: &[Op<'_>], session: Option<Session<'_>>, wall_millis: i64) -> Vec<u8> {
-    let mut out = Writer::default();
+    let length = |op: &Op<'_>| match op.change {
+        Change::Insert { doc } | Change::Command { command: doc } | Change::Noop { message: doc } => {
+            doc.as_bytes().len()
+        }
+        Change::Update { o, .. } => o.as_bytes().len(),
+        Change::Delete { .. } => 0,
+    };
+    // Most of what is beside the documents is short.
+    let room = ops.iter().map(|op| length(op) + op.ns.len() + OP_BYTES).sum::<usize>() + OP_BYTES;
+    let mut out = Writer(Vec::with_capacity(room));
     let whole = out.begin();
     if let Some(session) = session {
         out.document("lsid", session.lsid.as_bytes());

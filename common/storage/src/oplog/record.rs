@@ -100,8 +100,11 @@ pub(crate) struct Draft {
 impl Draft {
     /// `entry` is empty, or a document made by [`super::entry`].
     pub(crate) fn new(local: &Local, entry: &[u8]) -> Draft {
-        let mut bytes = vec![0; HEADER_BYTES + BODY_HEADER_BYTES];
-        bytes.reserve(entry.len() + 64);
+        let puts: usize =
+            local.puts.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len) + 8).sum();
+        let room = HEADER_BYTES + BODY_HEADER_BYTES + 8 + local.deltas.len() * 20 + puts + entry.len();
+        let mut bytes = Vec::with_capacity(room);
+        bytes.resize(HEADER_BYTES + BODY_HEADER_BYTES, 0);
         local.encode(&mut bytes);
         let local_len = bytes.len() - HEADER_BYTES - BODY_HEADER_BYTES;
         set(&mut bytes, HEADER_BYTES + 24, &(local_len as u32).to_le_bytes());

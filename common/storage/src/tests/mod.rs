@@ -6,6 +6,7 @@ mod disk;
 mod golden;
 mod harness;
 mod kinds;
+mod memory;
 mod model;
 mod oplog;
 mod pair;
