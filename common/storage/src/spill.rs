@@ -203,7 +203,7 @@ impl Spill {
             return Ok(());
         }
         let bounds = (Bound::Included(edge(start, END)), Bound::Excluded(edge(end, END)));
-        let mut round = Vec::new();
+        let mut round = Round::default();
         let mut bytes = 0;
         let mut moving: Option<Moving> = None;
         for pair in self.base.range(bounds, Direction::Forward) {
@@ -219,8 +219,7 @@ impl Spill {
                     if let Some(done) = moving.take() {
                         self.settle_key(done, &mut round);
                         if bytes >= ROUND_BYTES {
-                            self.base.write(&round)?;
-                            round.clear();
+                            self.write_settled(&mut round)?;
                             bytes = 0;
                         }
                     }
@@ -234,15 +233,24 @@ impl Spill {
         if let Some(done) = moving {
             self.settle_key(done, &mut round);
         }
-        self.base.write(&round)
+        self.write_settled(&mut round)
+    }
+
+    /// Two writes: whoever misses a version here must find it in the base, whose cache has it only when the write is done.
+    fn write_settled(&self, round: &mut Round) -> Result<(), Error> {
+        self.base.write(&round.settled)?;
+        self.base.write(&round.gone)?;
+        round.settled.clear();
+        round.gone.clear();
+        Ok(())
     }
 
     /// The base first, then out of here the oldest first: a reader finds the newest one here, or none and goes to the base.
-    fn settle_key(&self, Moving { key, newest, spilled }: Moving, round: &mut Vec<Write>) {
-        round.push(Write { key, value: newest });
+    fn settle_key(&self, Moving { key, newest, spilled }: Moving, round: &mut Round) {
+        round.settled.push(Write { key, value: newest });
         for (spilled, value_len) in spilled.into_iter().rev() {
             self.count_removed(spilled.len() + value_len);
-            round.push(Write { key: spilled, value: None });
+            round.gone.push(Write { key: spilled, value: None });
         }
     }
 
@@ -309,6 +317,13 @@ impl Spill {
         }
         self.base.write(&round)
     }
+}
+
+/// What goes to the base proper, and then leaves this space.
+#[derive(Default)]
+struct Round {
+    settled: Vec<Write>,
+    gone: Vec<Write>,
 }
 
 /// A key on its way into the base, with its spilled versions, newest first.
