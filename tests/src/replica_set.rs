@@ -101,8 +101,12 @@ impl ReplicaSet {
 
     /// Gives the set its first configuration and waits until every member in it is primary or secondary.
     pub fn initiate(&self, config: &Document) {
-        self.connect(0).run("admin", doc! { "replSetInitiate": config.clone() });
         let count = config.get_array("members").unwrap().len();
+        // All of them have to answer.
+        for member in 0..count {
+            self.connect(member).run("admin", doc! { "ping": 1 });
+        }
+        self.connect(0).run("admin", doc! { "replSetInitiate": config.clone() });
         self.primary();
         for member in 0..count {
             wait::until("a member to follow", || {

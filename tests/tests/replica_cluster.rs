@@ -229,3 +229,21 @@ fn a_shard_is_added_by_any_of_its_hosts_and_its_members_are_followed() {
         (hosts(&mut peer) == expected(&[0, 1, 2, 3])).then_some(())
     });
 }
+
+/// What is visible on the primary reaches all members by itself, not with the next write: none of many single writes, at many distances
+/// from the one before, waits in vain for all three.
+#[test]
+fn a_write_reaches_all_members_without_another() {
+    let set = tests::ReplicaSet::start(3);
+    let mut peer = set.connect(set.primary());
+    for round in 0..400_u64 {
+        let count = [1, 10, 100, 500][usize::try_from(round % 4).unwrap()];
+        let documents: Vec<Bson> =
+            (0..count).map(|n| doc! { "round": round as i64, "n": n }.into()).collect();
+        let concern = doc! { "w": 3, "wtimeout": 10_000 };
+        let reply = peer.run("d", doc! { "insert": "c", "documents": documents, "writeConcern": concern });
+        assert!(!reply.contains_key("writeConcernError"), "round {round}: {reply}");
+        // Around the 2 ms for which a stream waits for more.
+        wait::pause(Duration::from_micros(round * 37 % 6_000));
+    }
+}

@@ -115,7 +115,7 @@ fn writes_of_a_primary_that_was_alone_are_rolled_back_into_files() {
     let others: Vec<usize> = (0..3).filter(|member| *member != primary).collect();
     agreed(&set, &[0, 1, 2]);
     for other in &others {
-        set.pause(*other);
+        set.kill(*other);
     }
     // Nobody else has it, and nobody is told that somebody has.
     let mut lonely = set.connect(primary);
@@ -126,7 +126,7 @@ fn writes_of_a_primary_that_was_alone_are_rolled_back_into_files() {
     assert_eq!(timed_out.get_i32("n"), Ok(1));
     set.kill(primary);
     for other in &others {
-        set.go_on(*other);
+        set.restart(*other);
     }
     let next = wait::until("another primary", || set.find_primary().filter(|found| *found != primary));
     insert(&mut set.connect(next), "later", majority()).unwrap();

@@ -86,7 +86,12 @@ impl Member {
         // Replication opens it when this member is primary.
         options.writable = false;
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
-        let store = Store::open(options).map_err(storage_error)?;
+        let store = match Store::open(options.clone()) {
+            // Others have the data.
+            Err(error) if repl::make_room(&config.dbpath, &error).map_err(storage_error)? => Store::open(options),
+            opened => opened,
+        };
+        let store = store.map_err(storage_error)?;
         clock.observe(store.last_op_time().ts);
         let host = config.host(port);
         let identity = repl::Identity {

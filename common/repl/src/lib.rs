@@ -22,6 +22,7 @@ pub use clock::StoreClock;
 pub use commands::commands;
 pub use core::config::{MemberConfig, SetConfig};
 pub use core::message::State as MemberState;
+pub use driver::make_room;
 pub use identity::Identity;
 pub use replication::{HasReplication, Replication};
 pub use shared::MajorityPoint;

@@ -282,9 +282,9 @@ impl Shared {
         fail::point("records-flushed");
         let counts = self.counts.fold(at);
         let mut writes: Vec<Write> = counts
-            .into_iter()
+            .iter()
             .map(|(ident, count)| {
-                let key = Bytes::from(keyspace::count(ident));
+                let key = Bytes::from(keyspace::count(*ident));
                 let value = Some(join_base(&key, at, &count.to_bytes()));
                 Write { key, value }
             })
@@ -297,7 +297,7 @@ impl Shared {
         self.base.write(&writes)?;
         self.base.flush()?;
         fail::point("counts-flushed");
-        self.counts.folded();
+        self.counts.folded(&counts);
         self.spill.settled(at)?;
         Ok(())
     }

@@ -39,6 +39,10 @@ impl Control {
         self.facts.lock().get(name).cloned()
     }
 
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.facts.lock().keys().cloned().collect()
+    }
+
     /// Sets a fact. It is on disk when this returns.
     ///
     /// # Errors

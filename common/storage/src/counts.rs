@@ -134,35 +134,31 @@ impl Counts {
         inner.unwritten.iter().map(|(ident, count)| (*ident, *count)).collect()
     }
 
-    /// What [`Counts::fold`] gave is in the base.
-    pub(crate) fn folded(&self) {
-        self.inner.lock().unwritten.clear();
+    /// What [`Counts::fold`] gave is in the base. What was put in place meanwhile is not.
+    pub(crate) fn folded(&self, written: &[Delta]) {
+        let mut inner = self.inner.lock();
+        for (ident, count) in written {
+            if inner.unwritten.get(ident) == Some(count) {
+                inner.unwritten.remove(ident);
+            }
+        }
     }
 
     /// Puts a counted value in place: `count` as of `at`, and what was committed after `at` on top. In the commit section.
     pub(crate) fn reset(&self, ident: Ident, count: Count, at: Timestamp) {
         let mut inner = self.inner.lock();
-        inner.pending.retain(|(time, (other, _))| *other != ident || *time > at);
-        let mut total = count;
-        for (_, (_, change)) in inner.pending.iter().filter(|(_, (other, _))| *other == ident) {
-            total.add(*change);
-        }
-        inner.base.insert(ident, count);
-        inner.now.insert(ident, total);
-        // So that the next checkpoint writes it, changed or not. One that is earlier than `at` writes too much, but knows no
-        // complete index then, and start-up counts it again.
-        inner.unwritten.insert(ident, count);
-    }
-
-    /// Puts in place what was counted as of now, where the changes since the base are known, but not what the base should have.
-    pub(crate) fn correct(&self, ident: Ident, now: Count) {
-        let mut inner = self.inner.lock();
-        let mut base = now;
-        for (_, (_, change)) in inner.pending.iter().filter(|(_, (other, _))| *other == ident) {
-            base.subtract(*change);
+        let (mut base, mut now) = (count, count);
+        for (time, (_, change)) in inner.pending.iter().filter(|(_, (other, _))| *other == ident) {
+            // A checkpoint may be at any time of these: what it writes has to be right together with those that come after it.
+            if *time > at {
+                now.add(*change);
+            } else {
+                base.subtract(*change);
+            }
         }
         inner.base.insert(ident, base);
         inner.now.insert(ident, now);
+        // So that the next checkpoint writes it, changed or not.
         inner.unwritten.insert(ident, base);
     }
 

@@ -22,6 +22,11 @@ pub const POINTS: &[&str] = &[
     "spilled",
     "replaying",
     "recovered",
+];
+
+/// As [`POINTS`], those of a member that applies the log of another one, or copies it.
+#[cfg(any(debug_assertions, feature = "failpoints"))]
+pub const REPLICA_POINTS: &[&str] = &[
     "apply-before-append",
     "apply-appended",
     "apply-published",

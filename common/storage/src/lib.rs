@@ -2,6 +2,7 @@
 //! Inside: the oplog is the write-ahead log, recent versions live in memory, a checkpoint moves them to a base engine.
 //! Calls block and belong on worker threads. Knows nothing of commands, queries, replication or sockets.
 
+mod aside;
 mod base;
 mod batch;
 mod capped;
@@ -15,6 +16,7 @@ mod counts;
 mod ddl;
 mod error;
 mod fail;
+mod hash;
 mod import;
 mod index;
 mod keyspace;
@@ -37,6 +39,7 @@ mod undone;
 mod validate;
 mod versions;
 
+pub use aside::{read_control, set_aside};
 pub use batch::{Batch, CommitMeta, SessionMeta};
 pub use capped::Capped;
 pub use catalog::Catalog;
@@ -46,7 +49,7 @@ pub use counts::CollectionStats;
 pub use ddl::CreatedIndexes;
 pub use error::{DuplicateKey, Error};
 #[cfg(any(debug_assertions, feature = "failpoints"))]
-pub use fail::POINTS as FAIL_POINTS;
+pub use fail::{POINTS as FAIL_POINTS, REPLICA_POINTS};
 pub use import::{Export, Importing};
 pub use oplog::Durable;
 pub use oplog::{Change, ChangeKind, Changes, OplogCursor, OplogEntry, OplogReader};

@@ -15,7 +15,7 @@ use crate::undone::Undone;
 use bson::RawDocument;
 use std::path::PathBuf;
 use std::sync::Arc;
-use types::{OpTime, Timestamp};
+use types::OpTime;
 
 /// Control fact: idents below it are taken, whatever the catalogue says.
 pub(crate) const NEXT_IDENT: &str = "storage.nextIdent";
@@ -73,7 +73,7 @@ impl Store {
         // What goes on belongs to indexes that are no more, or are others by now.
         shared.builds.clear();
         shared.start_open_builds()?;
-        self.rebuild_lost(to.ts)?;
+        self.rebuild_lost()?;
         tracing::warn!(to = %to, entries = done.entries, "rolled back");
         *shared.catalog_changes.lock() += 1;
         shared.catalog_changed.notify_all();
@@ -83,11 +83,14 @@ impl Store {
 
 impl Store {
     /// Indexes that are there again, and were dropped in what start-up replayed.
-    fn rebuild_lost(&self, to: Timestamp) -> Result<(), Error> {
+    fn rebuild_lost(&self) -> Result<(), Error> {
         for collection in self.catalog().all() {
-            for index in collection.secondary().filter(|index| index.ready.is_some()) {
+            for index in collection.secondary() {
+                let Some(ready) = index.ready else { continue };
                 if self.shared.lost.lock().contains(&index.id.0) {
-                    index::build::run_at(&self.shared, collection.id.0, index.id.0, to)?;
+                    // As of the first time that may be gone back to, as at start-up.
+                    let at = self.shared.pins.floor().max(ready);
+                    index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
                     self.shared.lost.lock().remove(&index.id.0);
                 }
             }

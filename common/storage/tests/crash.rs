@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use storage::{Clock, CommitMeta, Direction, EngineKind, Error, FAIL_POINTS, Options, Store};
+use storage::{
+    Clock, CommitMeta, Direction, EngineKind, Error, FAIL_POINTS, Located, Options, REPLICA_POINTS, Store,
+};
 use types::{Namespace, Timestamp};
 use value::interval::KeyRange;
 
@@ -44,8 +46,21 @@ impl Clock for Ticks {
 }
 
 fn open(dir: &Path, engine: EngineKind) -> Store {
-    let clock = Arc::new(Ticks(AtomicI64::new(1_700_000_000_000)));
     let lag = Arc::new(AtomicI64::new(0));
+    // Now and then nothing is stable for a while, so that versions are spilled.
+    open_with(dir, engine, true, move || {
+        let looks = lag.fetch_add(1, Ordering::Relaxed);
+        if looks % 200 < 120 { Timestamp::MAX } else { Timestamp::ZERO }
+    })
+}
+
+fn open_with(
+    dir: &Path,
+    engine: EngineKind,
+    writable: bool,
+    majority: impl Fn() -> Timestamp + Send + Sync + 'static,
+) -> Store {
+    let clock = Arc::new(Ticks(AtomicI64::new(1_700_000_000_000)));
     Store::open(Options {
         engine,
         cache_bytes: 1 << 20,
@@ -55,11 +70,8 @@ fn open(dir: &Path, engine: EngineKind) -> Store {
         oplog_segment_bytes: 32 * 1024,
         sync_interval: Duration::from_millis(5),
         history_window: Duration::ZERO,
-        // Now and then nothing is stable for a while, so that versions are spilled.
-        majority_point: Some(Arc::new(move || {
-            let looks = lag.fetch_add(1, Ordering::Relaxed);
-            if looks % 200 < 120 { Timestamp::MAX } else { Timestamp::ZERO }
-        })),
+        majority_point: Some(Arc::new(majority)),
+        writable,
         ..Options::new(dir, clock)
     })
     .unwrap()
@@ -118,14 +130,31 @@ fn tell(line: &str) {
 #[test]
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
+    let (engine, acked) = told();
+    let store = open(Path::new(&dir), engine);
+    prepare(&store, &acked);
+    tell("ready\n");
+    thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let store = &store;
+            scope.spawn(move || write(store, writer));
+        }
+    });
+}
+
+/// What the process was told: the engine, and what others have acknowledged.
+fn told() -> (EngineKind, HashMap<i32, i32>) {
     let engine = if std::env::var(ENGINE).unwrap() == "fjall" { EngineKind::Fjall } else { EngineKind::Sled };
-    let acked: HashMap<i32, i32> = std::env::var(ACKED)
+    let acked = std::env::var(ACKED)
         .unwrap()
         .split(',')
         .filter_map(|pair| pair.split_once('='))
         .map(|(writer, number)| (writer.parse().unwrap(), number.parse().unwrap()))
         .collect();
-    let store = open(Path::new(&dir), engine);
+    (engine, acked)
+}
+
+fn prepare(store: &Store, acked: &HashMap<i32, i32>) {
     store.resume_builds().unwrap();
     if store.catalog().get(&ns()).is_none() {
         assert!(acked.is_empty(), "the collection is gone");
@@ -136,14 +165,140 @@ fn victim() {
         store.create_indexes(&ns(), &[rawdoc! {"key": {"x": 1}}]).unwrap();
         store.sync().unwrap();
     }
-    check(&store, &acked);
+    check(store, acked);
+}
+
+/// A primary and a follower in one process that is killed. The follower must become what the primary is whenever the process
+/// ended: while records were applied, while indexes were built, while everything was copied.
+#[test]
+fn victim_pair() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let (engine, acked) = told();
+    let primary = open(&Path::new(&dir).join("primary"), engine);
+    prepare(&primary, &acked);
+    let durable = primary.durable_watch();
+    let majority = move || durable.borrow().at.ts;
+    let follower = open_with(&Path::new(&dir).join("follower"), engine, false, majority);
+    match follower.importing() {
+        Some(import) if import.catalog.is_some() => copy(&primary, &follower),
+        Some(_) => start_copy(&primary, &follower),
+        None => {
+            // What the primary had not synced is gone there.
+            let times = follower.op_times_before(None, usize::MAX).unwrap();
+            let common = times.iter().find(|at| primary.locate(**at).unwrap() == Located::Found);
+            match common {
+                Some(common) if *common == follower.last_op_time() => {}
+                Some(common) => drop(follower.roll_back_to(*common).unwrap()),
+                // The log of the primary goes on later, or has nothing of the follower's.
+                None if primary.locate(follower.last_op_time()).unwrap() == Located::Found => {}
+                None => start_copy(&primary, &follower),
+            }
+        }
+    }
+    catch_up(&primary, &follower);
+    check(&follower, &acked);
+    let records = |store: &Store| store.stats(store.catalog().get(&ns()).unwrap()).records;
+    assert_eq!(records(&follower), records(&primary));
     tell("ready\n");
     thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let store = &store;
+            let store = &primary;
             scope.spawn(move || write(store, writer));
         }
+        let (primary, follower) = (&primary, &follower);
+        scope.spawn(move || {
+            for round in 1.. {
+                ship(primary, follower, 20);
+                if round % 5 == 0 {
+                    let name = Namespace::parse(&format!("d.t{}", round % 3)).unwrap();
+                    if primary.drop_collection(&name).is_err() {
+                        primary.create_collection(&name, None, &rawdoc! {}).unwrap();
+                    }
+                    match primary.drop_index(&ns(), "y_1") {
+                        Ok(_) => {}
+                        Err(_) => drop(primary.create_indexes(&ns(), &[rawdoc! {"key": {"y": 1}}]).unwrap()),
+                    }
+                }
+                if round % 30 == 0 {
+                    start_copy(primary, follower);
+                    catch_up(primary, follower);
+                }
+            }
+        });
     });
+}
+
+/// Applies up to so many records; says whether there were any.
+fn ship(primary: &Store, follower: &Store, most: usize) -> bool {
+    let records = match primary.records_after(follower.last_op_time()) {
+        Ok(cursor) => cursor.take(most).collect::<Result<Vec<_>, _>>(),
+        Err(error) => Err(error),
+    };
+    match records {
+        Ok(records) => {
+            follower.apply(&records).unwrap();
+            !records.is_empty()
+        }
+        Err(Error::OplogPositionLost { .. }) => {
+            start_copy(primary, follower);
+            true
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn catch_up(primary: &Store, follower: &Store) {
+    loop {
+        let more = ship(primary, follower, 50);
+        let last = follower.last_op_time();
+        if follower.importing().is_some_and(|import| last.ts >= import.newest) {
+            follower.finish_import(last).unwrap();
+        }
+        if !more && follower.importing().is_none() {
+            return;
+        }
+    }
+}
+
+fn start_copy(primary: &Store, follower: &Store) {
+    primary.sync().unwrap();
+    follower.begin_import(primary.last_op_time()).unwrap();
+    copy(primary, follower);
+}
+
+/// Copies what is not noted as copied. A part of the log may have been applied by a process before this one: then all is there.
+fn copy(primary: &Store, follower: &Store) {
+    let import = follower.importing().unwrap();
+    if follower.last_op_time() != import.from {
+        return;
+    }
+    primary.sync().unwrap();
+    let snapshot = primary.snapshot();
+    primary.sync().unwrap();
+    if import.catalog.is_none() {
+        let catalog = primary.export_catalog(&snapshot).unwrap();
+        follower.import_catalog(snapshot.timestamp(), &catalog).unwrap();
+    }
+    let mut done = import.progress.clone();
+    for collection in follower.catalog().all() {
+        let name = std::ffi::CString::new(collection.ns.as_str()).unwrap();
+        let name = <&bson::raw::CStr>::try_from(name.to_str().unwrap()).unwrap();
+        if done.get(name).unwrap().is_some() {
+            continue;
+        }
+        match primary.export_records(&snapshot, collection.uuid, &KeyRange::all(), 4096) {
+            Ok(export) => {
+                for batch in export {
+                    follower.import_records(collection.uuid, snapshot.timestamp(), &batch.unwrap()).unwrap();
+                }
+            }
+            // Dropped meanwhile.
+            Err(Error::NamespaceNotFound { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+        done.append(name, true);
+        follower.set_import_progress(done.clone()).unwrap();
+    }
 }
 
 /// How a process ends.
@@ -160,11 +315,11 @@ fn draw(state: &mut u64, below: u64) -> u64 {
 }
 
 /// Starts a process, lets it end, and takes note of what it acknowledged. Says whether it came to the named place.
-fn life(dir: &Path, engine: &str, end: End, acked: &mut HashMap<i32, i32>) -> bool {
+fn life(dir: &Path, engine: &str, victim: &str, end: End, acked: &mut HashMap<i32, i32>) -> bool {
     let told: Vec<String> = acked.iter().map(|(writer, number)| format!("{writer}={number}")).collect();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["victim", "--exact", "--nocapture", "--test-threads=1"])
+        .args([victim, "--exact", "--nocapture", "--test-threads=1"])
         .env(DIR, dir)
         .env(ENGINE, engine)
         .env(ACKED, told.join(","))
@@ -218,7 +373,7 @@ fn life(dir: &Path, engine: &str, end: End, acked: &mut HashMap<i32, i32>) -> bo
     by_itself
 }
 
-fn lives(engine: &'static str, kind: EngineKind, kills: usize) {
+fn lives(engine: &'static str, victim: &str, points: &[&'static str], kills: usize) {
     let dir = tempfile::tempdir().unwrap();
     let mut acked = HashMap::new();
     let mut seed = 7;
@@ -228,20 +383,21 @@ fn lives(engine: &'static str, kind: EngineKind, kills: usize) {
         let end = if kill % 3 == 2 {
             End::After(Duration::from_millis(1 + draw(&mut seed, 60)))
         } else {
-            let point = FAIL_POINTS[(kill - kill / 3) % FAIL_POINTS.len()];
+            let point = points[(kill - kill / 3) % points.len()];
             End::At(point, 1 + draw(&mut seed, 4))
         };
-        if life(dir.path(), engine, end, &mut acked)
+        if life(dir.path(), engine, victim, end, &mut acked)
             && let End::At(name, _) = end
         {
             *reached.entry(name).or_default() += 1;
         }
     }
-    check(&open(dir.path(), kind), &acked);
-    println!("{engine}: {kills} kills, {acked:?} acknowledged, ended by itself at {reached:?}");
+    // Once more, to see what the last one left.
+    life(dir.path(), engine, victim, End::After(Duration::from_millis(1)), &mut acked);
+    println!("{victim} on {engine}: {kills} kills, {acked:?} acknowledged, ended by itself at {reached:?}");
     assert!(acked.values().sum::<i32>() > 20, "{acked:?}");
     if kills >= 100 {
-        let missed: Vec<_> = FAIL_POINTS.iter().filter(|point| !reached.contains_key(**point)).collect();
+        let missed: Vec<_> = points.iter().filter(|point| !reached.contains_key(**point)).collect();
         assert!(missed.is_empty(), "never came to {missed:?}");
     }
 }
@@ -255,8 +411,21 @@ fn a_killed_process_loses_nothing_acknowledged() {
     let kills = std::env::var("SHOAL_STORAGE_KILLS").ok().and_then(|kills| kills.parse().ok());
     let each = kills.unwrap_or(KILLS_DEFAULT).div_ceil(2);
     thread::scope(|scope| {
-        scope.spawn(|| lives("sled", EngineKind::Sled, each));
-        scope.spawn(|| lives("fjall", EngineKind::Fjall, each));
+        scope.spawn(|| lives("sled", "victim", FAIL_POINTS, each));
+        scope.spawn(|| lives("fjall", "victim", FAIL_POINTS, each));
+    });
+}
+
+#[test]
+fn a_killed_follower_becomes_what_the_primary_is() {
+    if std::env::var(DIR).is_ok() {
+        return;
+    }
+    let kills = std::env::var("SHOAL_STORAGE_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let each = kills.unwrap_or(KILLS_DEFAULT).div_ceil(2);
+    thread::scope(|scope| {
+        scope.spawn(|| lives("sled", "victim_pair", REPLICA_POINTS, each));
+        scope.spawn(|| lives("fjall", "victim_pair", REPLICA_POINTS, each));
     });
 }
 

@@ -2,7 +2,7 @@
 //! A vote is durable before it is sent; a term has at most one winner because majorities share a voter and a voter votes once.
 
 use super::bug::Bug;
-use super::config::{MemberConfig, MemberId};
+use super::config::{ConfigId, MemberConfig, MemberId};
 use super::effect::Effect;
 use super::member::{Ballot, Member, Role};
 use super::message::{Body, Denial, Reason, State, VoteReply, VoteRequest};
@@ -64,6 +64,8 @@ impl Member {
     pub(super) fn disconnected(&mut self, id: MemberId, now: Time) {
         if let Some(peer) = self.peer_mut(id) {
             peer.is_connected = false;
+            // It may come back without its disk, and then knows of no configuration by which it could answer: it is sent ours.
+            peer.config = ConfigId::NONE;
         }
         self.stream_lost(id, now);
         if self.primary == Some(id)

@@ -9,6 +9,7 @@ mod plane;
 mod resync;
 mod search;
 
+pub use disk::make_room;
 pub(crate) use disk::restore;
 
 use crate::convert::Sender;

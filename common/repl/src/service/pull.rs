@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
-use types::{Fault, OpTime};
+use types::{Fault, OpTime, Timestamp};
 
 /// Bytes of records in one message; one record may be larger.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_COUNT_MAX: usize = 2000;
 /// Messages on their way beyond what the transport takes.
 const OUTBOX_COUNT_MAX: usize = 4;
+/// Between two looks at what is visible and cannot be read yet.
+const UNREADABLE_WAIT: Duration = Duration::from_millis(1);
 /// A commit point with nothing else to say waits so long for more.
 const COMMIT_POINT_WAIT: Duration = Duration::from_millis(2);
 
@@ -59,7 +61,7 @@ pub(super) async fn open(
                 // Before the log is cut.
                 _ = streams.changed() => {}
                 () = outbox.closed() => {}
-                outcome = stream(&own, records, &outbox) => if let Err(fault) = outcome {
+                outcome = stream(&own, after, records, &outbox) => if let Err(fault) = outcome {
                     tracing::debug!(host = sender.host, %fault, "stream of the log ended");
                     outbox.send(Err(rpc::convert::fault_to_status(&fault))).await.ok(); // it left
                 }
@@ -71,6 +73,7 @@ pub(super) async fn open(
 
 async fn stream(
     shared: &Shared,
+    after: OpTime,
     mut records: Box<dyn Records>,
     outbox: &mpsc::Sender<Answer>,
 ) -> Result<(), Fault> {
@@ -79,16 +82,21 @@ async fn stream(
     let mut streams = shared.streams.subscribe();
     let epoch = *streams.borrow_and_update();
     let mut told = OpTime::default();
-    let mut is_new = true;
+    // The last record that was handed out.
+    let mut at = after.ts;
     loop {
-        visible.borrow_and_update();
+        // Whatever woke this: what is visible and not sent is read now, or it would wait for the next write.
+        let newest = *visible.borrow_and_update();
+        let is_new = newest > at;
         // Read before the records: it is then about a log that had them, or the cursor finds out.
         let commit_point = *commit.borrow_and_update();
         let term = shared.view.load().term;
         let mut batch = Vec::new();
         let mut is_full = false;
         if is_new {
-            (records, batch, is_full) = off_thread(move || read(records)).await?;
+            let last;
+            (records, batch, is_full, last) = off_thread(move || read(records)).await?;
+            at = last.unwrap_or(at);
         }
         if *streams.borrow() != epoch {
             return Ok(());
@@ -108,29 +116,37 @@ async fn stream(
         if is_full {
             continue;
         }
-        is_new = tokio::select! {
+        if newest > at {
+            // Told of before it can be read: it will be in a moment.
+            tokio::time::sleep(UNREADABLE_WAIT).await;
+            continue;
+        }
+        tokio::select! {
             biased;
-            changed = visible.changed() => changed.is_ok(),
+            changed = visible.changed() => if changed.is_err() {
+                return Ok(());
+            },
             changed = commit.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
                 // It often comes with the next entries.
-                tokio::time::timeout(COMMIT_POINT_WAIT, visible.changed()).await.is_ok()
+                tokio::time::timeout(COMMIT_POINT_WAIT, visible.changed()).await.ok();
             }
-        };
+        }
     }
 }
 
-type Read = (Box<dyn Records>, Vec<pb::LogRecord>, bool);
+type Read = (Box<dyn Records>, Vec<pb::LogRecord>, bool, Option<Timestamp>);
 
-/// What is there, up to the bounds; whether there may be more.
+/// What is there, up to the bounds; whether there may be more; the time of the last one.
 fn read(mut records: Box<dyn Records>) -> Result<Read, Fault> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut bytes, mut last) = (Vec::new(), 0, None);
     while bytes < BATCH_BYTES_MAX && batch.len() < BATCH_COUNT_MAX {
-        let Some(record) = records.next()? else { return Ok((records, batch, false)) };
+        let Some(record) = records.next()? else { return Ok((records, batch, false, last)) };
         bytes += record.entry.len() + record.side.len();
+        last = Some(record.at.ts);
         batch.push(convert::record_to_proto(record));
     }
-    Ok((records, batch, true))
+    Ok((records, batch, true, last))
 }

@@ -295,14 +295,14 @@ impl Shared {
             for pair in Merge::new(self.snapshot(), Range::records(ident, &all), Direction::Forward) {
                 count.add(Count { records: 1, bytes: pair?.1.len() as i64 });
             }
-            self.counts.correct(ident, count);
+            self.counts.reset(ident, count, Timestamp::MAX);
             for index in collection.secondary() {
                 let mut count = Count::default();
                 let range = Range::index(index.id.0, &all);
                 for pair in Merge::new(self.snapshot(), range, Direction::Forward) {
                     count.add(Count { records: 1, bytes: pair?.0.len() as i64 });
                 }
-                self.counts.correct(index.id.0, count);
+                self.counts.reset(index.id.0, count, Timestamp::MAX);
             }
         }
         Ok(())

@@ -17,15 +17,16 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
-use types::{Namespace, Timestamp, Uuid};
+use types::{Timestamp, Uuid};
 
 impl Store {
     /// Puts copied records of one collection into the base: keys rise, and all are as of one snapshot. May be called from several
-    /// threads at once for different ranges. A record that is there from a later snapshot stays.
+    /// threads at once for different ranges. A record that is there from a later snapshot stays. A collection that the copied catalogue has
+    /// not was made later, and the log has all of it: its records are passed over.
     ///
     /// # Errors
-    /// [`Error::ApplyRefused`] out of turn, also once a part of the log was applied; [`Error::NamespaceNotFound`] for a collection
-    /// that the imported catalogue has not; else if a document cannot be read or the base fails.
+    /// [`Error::ApplyRefused`] out of turn, also once a part of the log was applied; else if a document cannot be read or the base
+    /// fails.
     pub fn import_records(
         &self,
         uuid: Uuid,
@@ -35,7 +36,7 @@ impl Store {
         let shared = &self.shared;
         shared.check_open()?;
         shared.check_room()?;
-        let collection = self.check_import(uuid, at)?;
+        let Some(collection) = self.check_import(uuid, at)? else { return Ok(()) };
         let (Some((first, _)), Some((last, _))) = (records.first(), records.last()) else { return Ok(()) };
         if !records.is_sorted_by(|left, right| left.0 < right.0) {
             return Err(refused("the keys do not rise"));
@@ -124,7 +125,7 @@ impl Store {
     }
 
     /// The collection, if records of that snapshot may be imported now. That the snapshot was used is on disk before they are.
-    fn check_import(&self, uuid: Uuid, at: Timestamp) -> Result<Arc<Collection>, Error> {
+    fn check_import(&self, uuid: Uuid, at: Timestamp) -> Result<Option<Arc<Collection>>, Error> {
         let shared = &self.shared;
         let import = self.importing();
         let import = import.filter(|import| import.catalog.is_some());
@@ -135,15 +136,11 @@ impl Store {
         if at < import.from.ts {
             return Err(refused("the snapshot is older than the place that the log is applied from"));
         }
-        let collection = self.catalog().by_uuid(uuid).cloned();
-        let collection = collection.ok_or_else(|| match Namespace::parse("unknown.collection") {
-            Ok(ns) => Error::NamespaceNotFound { ns },
-            Err(fault) => Error::Value(fault),
-        })?;
+        let Some(collection) = self.catalog().by_uuid(uuid).cloned() else { return Ok(None) };
         if at > import.newest {
             shared.change_import(|import| import.newest = import.newest.max(at))?;
         }
-        Ok(collection)
+        Ok(Some(collection))
     }
 }
 

@@ -324,7 +324,8 @@ impl Run {
                 let made =
                     self.primary.store().create_indexes(&ns(NAMES[collection]), &[raw(&index(number))]);
                 match made {
-                    Ok(_) | Err(Error::DuplicateKey(_)) => {}
+                    // Taken, refused by the data, or there with another time to live.
+                    Ok(_) | Err(Error::DuplicateKey(_) | Error::IndexSpec { .. }) => {}
                     Err(error) => panic!("{error}"),
                 }
             }

@@ -45,6 +45,10 @@ pub(super) fn records(store: &Store, after: OpTime) -> Vec<LogRecord> {
 pub(super) fn assert_same(primary: &Store, follower: &Store) {
     assert_eq!(primary.last_op_time(), follower.last_op_time());
     assert_eq!(dump(primary), dump(follower));
+    for db in ["d", "config"] {
+        let hash = |store: &Store| store.hash_database(&store.snapshot(), db).unwrap();
+        assert_eq!(hash(primary), hash(follower));
+    }
     let first = |store: &Store| store.first_op_time().unwrap().unwrap_or(store.last_op_time());
     let from = first(primary).max(first(follower));
     assert_eq!(records(primary, from), records(follower, from));

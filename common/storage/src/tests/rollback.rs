@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use crate::options::EngineKind;
-use crate::{Direction, Error, Store};
+use crate::{CommitMeta, Direction, Error, Store};
 use bson::{Document, doc, rawdoc};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -107,4 +107,66 @@ fn waits_and_readers_are_told() {
     let last = store.last_op_time();
     runtime.block_on(store.durable(last)).unwrap();
     assert_eq!(store.oplog().scan(Direction::Backward).unwrap().count(), 5);
+}
+
+fn documents(path: &std::path::Path) -> Vec<Document> {
+    let bytes = std::fs::read(path).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        out.push(Document::from_reader(&mut rest).unwrap());
+    }
+    out
+}
+
+#[test]
+fn what_is_undone_is_found_by_its_id_and_whole() {
+    let Set { dir, store, .. } = set();
+    store.create_collection(&ns("config.transactions"), None, &raw(&doc! {})).unwrap();
+    let long = "x".repeat(500);
+    put(&store, "d.c", 1, Some(&doc! {"_id": 1, "n": 1, "long": &long})).unwrap();
+    put(&store, "d.c", 2, Some(&doc! {"_id": 2})).unwrap();
+    let to = store.last_op_time();
+    // An update that the log has as a difference, two of them in a commit with a session, a deletion, a dropped collection.
+    put(&store, "d.c", 1, Some(&doc! {"_id": 1, "n": 2, "long": &long})).unwrap();
+    let catalog = store.catalog();
+    let mut batch = store.batch(store.snapshot());
+    let old = batch.get(catalog.get(&ns("d.c")).unwrap(), &key(1)).unwrap().unwrap();
+    let new = raw(&doc! {"_id": 1, "n": 3, "long": &long});
+    batch.update(catalog.get(&ns("d.c")).unwrap(), &key(1), &old, &new).unwrap();
+    batch
+        .insert(catalog.get(&ns("config.transactions")).unwrap(), &rawdoc! {"_id": 7, "txnNum": 5_i64})
+        .unwrap();
+    batch.commit(CommitMeta::default()).unwrap();
+    put(&store, "d.c", 2, None).unwrap();
+    put(&store, "config.transactions", 7, None).unwrap();
+    store.create_collection(&ns("d.gone"), None, &raw(&doc! {})).unwrap();
+    put(&store, "d.gone", 1, Some(&doc! {"_id": 1, "long": &long})).unwrap();
+    put(&store, "d.gone", 1, Some(&doc! {"_id": 1, "long": &long, "n": 1})).unwrap();
+    store.drop_collection(&ns("d.gone")).unwrap();
+    let done = store.roll_back_to(to).unwrap();
+    let found = |name: &str| {
+        let is = |path: &&std::path::PathBuf| {
+            path.file_name().unwrap().to_string_lossy().starts_with(&format!("{name}."))
+        };
+        let docs = documents(done.files.iter().find(is).unwrap());
+        docs.into_iter()
+            .map(|doc| (doc.get_str("op").unwrap().to_owned(), doc.get_document("o").unwrap().clone()))
+            .collect::<Vec<_>>()
+    };
+    let (u, d) = ("u".to_owned(), "d".to_owned());
+    assert_eq!(
+        found("d.c"),
+        [
+            (u.clone(), doc! {"_id": 1, "n": 2, "long": &long}),
+            (u.clone(), doc! {"_id": 1, "n": 3, "long": &long}),
+            (d.clone(), doc! {"_id": 2}),
+        ]
+    );
+    assert_eq!(
+        found("config.transactions"),
+        [("i".to_owned(), doc! {"_id": 7, "txnNum": 5_i64}), (d, doc! {"_id": 7})]
+    );
+    assert_eq!(found("d.gone")[1], (u, doc! {"_id": 1, "long": &long, "n": 1}));
+    drop(dir);
 }
