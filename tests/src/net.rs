@@ -36,6 +36,8 @@ impl Net {
             let net = Net { number, hosts };
             match net.build() {
                 Ok(()) => return Some(net),
+                // The system takes the links of a network before this one away only when the last process there is gone.
+                Err(error) if error.contains("File exists") => last = error,
                 Err(error) => {
                     last = error;
                     break;
