@@ -36,6 +36,8 @@ impl Net {
             let net = Net { number, hosts };
             match net.build() {
                 Ok(()) => return Some(net),
+                // The system takes the links of a network before this one away only when the last process there is gone.
+                Err(error) if error.contains("File exists") => last = error,
                 Err(error) => {
                     last = error;
                     break;
@@ -90,9 +92,13 @@ impl Net {
 
     /// What removes it all, as lines for a shell.
     pub fn cleanup(&self) -> String {
-        let spaces: Vec<String> = (0..self.hosts)
-            .map(|host| format!("ip netns del {} 2>/dev/null", self.namespace(host)))
-            .collect();
+        // The links first: a namespace outlives its name as long as anything in it does.
+        let number = self.number;
+        let space = |host| {
+            let namespace = self.namespace(host);
+            format!("ip link del shv{number}-{host} 2>/dev/null\nip netns del {namespace} 2>/dev/null")
+        };
+        let spaces: Vec<String> = (0..self.hosts).map(space).collect();
         format!("{}\nip link del {} 2>/dev/null\n", spaces.join("\n"), bridge(self.number))
     }
 

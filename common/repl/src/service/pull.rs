@@ -9,15 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Status;
-use types::{Fault, OpTime, Timestamp};
+use types::{Fault, OpTime};
 
 /// Bytes of records in one message; one record may be larger.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_COUNT_MAX: usize = 2000;
 /// Messages on their way beyond what the transport takes.
 const OUTBOX_COUNT_MAX: usize = 4;
-/// Between two looks at what is visible and cannot be read yet.
-const UNREADABLE_WAIT: Duration = Duration::from_millis(1);
 /// A commit point with nothing else to say waits so long for more.
 const COMMIT_POINT_WAIT: Duration = Duration::from_millis(2);
 
@@ -61,7 +59,7 @@ pub(super) async fn open(
                 // Before the log is cut.
                 _ = streams.changed() => {}
                 () = outbox.closed() => {}
-                outcome = stream(&own, after, records, &outbox) => if let Err(fault) = outcome {
+                outcome = stream(&own, records, &outbox) => if let Err(fault) = outcome {
                     tracing::debug!(host = sender.host, %fault, "stream of the log ended");
                     outbox.send(Err(rpc::convert::fault_to_status(&fault))).await.ok(); // it left
                 }
@@ -73,7 +71,6 @@ pub(super) async fn open(
 
 async fn stream(
     shared: &Shared,
-    after: OpTime,
     mut records: Box<dyn Records>,
     outbox: &mpsc::Sender<Answer>,
 ) -> Result<(), Fault> {
@@ -82,21 +79,18 @@ async fn stream(
     let mut streams = shared.streams.subscribe();
     let epoch = *streams.borrow_and_update();
     let mut told = OpTime::default();
-    // The last record that was handed out.
-    let mut at = after.ts;
+    let mut seen = None;
     loop {
-        // Whatever woke this: what is visible and not sent is read now, or it would wait for the next write.
-        let newest = *visible.borrow_and_update();
-        let is_new = newest > at;
+        // By its value: a change that comes while a commit point is waited with must not be taken for one that was read.
+        let now = *visible.borrow_and_update();
+        let is_new = seen.replace(now) != Some(now);
         // Read before the records: it is then about a log that had them, or the cursor finds out.
         let commit_point = *commit.borrow_and_update();
         let term = shared.view.load().term;
         let mut batch = Vec::new();
         let mut is_full = false;
         if is_new {
-            let last;
-            (records, batch, is_full, last) = off_thread(move || read(records)).await?;
-            at = last.unwrap_or(at);
+            (records, batch, is_full) = off_thread(move || read(records)).await?;
         }
         if *streams.borrow() != epoch {
             return Ok(());
@@ -114,11 +108,7 @@ async fn stream(
             }
         }
         if is_full {
-            continue;
-        }
-        if newest > at {
-            // Told of before it can be read: it will be in a moment.
-            tokio::time::sleep(UNREADABLE_WAIT).await;
+            seen = None;
             continue;
         }
         tokio::select! {
@@ -137,16 +127,15 @@ async fn stream(
     }
 }
 
-type Read = (Box<dyn Records>, Vec<pb::LogRecord>, bool, Option<Timestamp>);
+type Read = (Box<dyn Records>, Vec<pb::LogRecord>, bool);
 
-/// What is there, up to the bounds; whether there may be more; the time of the last one.
+/// What is there, up to the bounds; whether there may be more.
 fn read(mut records: Box<dyn Records>) -> Result<Read, Fault> {
-    let (mut batch, mut bytes, mut last) = (Vec::new(), 0, None);
+    let (mut batch, mut bytes) = (Vec::new(), 0);
     while bytes < BATCH_BYTES_MAX && batch.len() < BATCH_COUNT_MAX {
-        let Some(record) = records.next()? else { return Ok((records, batch, false, last)) };
+        let Some(record) = records.next()? else { return Ok((records, batch, false)) };
         bytes += record.entry.len() + record.side.len();
-        last = Some(record.at.ts);
         batch.push(convert::record_to_proto(record));
     }
-    Ok((records, batch, true, last))
+    Ok((records, batch, true))
 }

@@ -84,9 +84,11 @@ def main(uri):
     for crew in workers:
         crew.stop()
     wrong = []
+    # The members agree before the files are looked at: the last rollback may still be under way.
+    everywhere = read_everywhere(client, "w1")
     kept, files = in_files(folders)
     lost = set()
-    for host, documents in read_everywhere(client, "w1").items():
+    for host, documents in everywhere.items():
         found = [document["n"] for document in documents]
         lost |= acknowledged - set(found)
         missing = unexplained(acknowledged, set(found), kept)
