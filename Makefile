@@ -12,7 +12,7 @@ DIR     ?= shoal-data
 PORT    ?= 27017
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite bench-router bench-member bench-storage campaign-storage
+.PHONY: help build demo down test verify setup fmt lint build-verify test-clients pymongo-suite pymongo-suite-set bench-router bench-member bench-storage bench-replication bench-failover campaign-storage campaign-replication
 # Each step builds in the same directory.
 .NOTPARALLEL:
 
@@ -57,6 +57,10 @@ pymongo-suite: ## PyMongo's own tests against a router: passed, failed, skipped
 	$(CARGO) build --release --bins
 	$(VENV)/bin/python $(CLIENTS)/python/pymongo_suite.py --bin-dir target/release
 
+pymongo-suite-set: ## PyMongo's own tests about replica sets against three members
+	$(CARGO) build --release --bins
+	$(VENV)/bin/python $(CLIENTS)/python/pymongo_suite.py --set --bin-dir target/release
+
 bench-router: ## what the router costs: latency, CPU, start, import, memory; see BENCHMARKS.md
 	$(CARGO) build --release --bins
 	target/release/bench router
@@ -71,9 +75,25 @@ bench-storage: ## storage beside plain sled and a bare sync loop, sled and fjall
 	$(CARGO) build --release -p storage --example bench
 	target/release/examples/bench --sustained $(SUSTAINED)
 
+bench-replication: ## majority beside w:1 on three members, lag, initial sync; see BENCHMARKS.md
+	$(CARGO) build --release --bins
+	target/release/bench replication
+
+# PyMongo as the client; all raw gaps in target/bench/failover.json.
+TRIALS ?= 50
+bench-failover: ## how long a writing client stands still: kill -9, SIGSTOP, step-down; see BENCHMARKS.md
+	$(CARGO) build --release --bins
+	$(VENV)/bin/python $(CLIENTS)/python/bench_failover.py --bin-dir target/release --trials $(TRIALS)
+
 # KILLS processes ended at named places and random moments, and the models with many more cases.
 KILLS ?= 20000
 CASES ?= 20000
 campaign-storage: ## crashes and models of storage, by the thousand
 	SHOAL_STORAGE_KILLS=$(KILLS) $(CARGO) test --profile $(PROFILE) -p storage --test crash -- --nocapture
 	PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) -p storage --lib interleaving
+
+# Length of each workload; nothing is skipped here.
+SECONDS ?= 600
+campaign-replication: build-verify ## replica sets under faults with PyMongo, SECONDS for each workload
+	SHOAL_REQUIRE_CLIENTS=1 SHOAL_REQUIRE_NAMESPACES=1 SHOAL_NEMESIS_SECONDS=$(SECONDS) \
+		$(CARGO) test --profile $(PROFILE) -p tests --test replica_nemesis -- --nocapture --test-threads 1

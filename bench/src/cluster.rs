@@ -30,7 +30,7 @@ impl Cluster {
     pub(crate) fn start(dir: &Path, port: u16) -> Result<Cluster> {
         fs::create_dir_all(dir)?;
         let begin = Instant::now();
-        shoal(&["up", "--shards", "2", "--dir", text(dir)?, "--port", &port.to_string()])?;
+        shoal(&["up", "--shards", "2", "--replicas", "1", "--dir", text(dir)?, "--port", &port.to_string()])?;
         let up = begin.elapsed();
         let status: serde_json::Value =
             serde_json::from_str(&shoal(&["status", "--dir", text(dir)?, "--json"])?)?;

@@ -6,22 +6,25 @@ mod cluster;
 mod connection;
 mod member;
 mod process;
+mod replication;
 mod report;
 mod router;
+mod set;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// What went wrong, for people.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Error>;
 
 const USAGE: &str = "\
-usage: bench router|member [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
+usage: bench router|member|replication [--port PORT] [--dir DIR] [--seconds N] [--only PART]...
   --port PORT   first port of the clusters that are started [47100]
   --dir DIR     where their data goes [a new directory in the system's one for temporary files]
   --seconds N   length of one measurement [3]
-  --only PART   of router: idle, latency, cost or import; may be repeated [all]";
+  --only PART   of router: idle, latency, cost or import; of replication: writes, lag or copy; may be repeated [all]";
 
 /// What the command line asks for.
 struct Options {
@@ -69,11 +72,20 @@ fn run() -> Result<bool> {
     }
     let report = match name.as_str() {
         "member" => member::run(&options)?,
+        "replication" => replication::run(&options)?,
         "router" => router::run(&options)?,
         _ => return Err(USAGE.into()),
     };
     report.write(&root().join("target/bench").join(format!("{name}.json")))?;
     Ok(report.print())
+}
+
+/// Lets time pass where nothing tells when it is enough.
+fn pause(duration: Duration) {
+    let end = Instant::now() + duration;
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
 }
 
 /// The repository.

@@ -7,10 +7,13 @@ pub mod config;
 mod ddl;
 mod metadata;
 pub mod node;
+mod replica;
 mod service;
 mod shard_calls;
+mod shard_hosts;
 
 pub use commands::commands;
 pub use ddl::{Dropped, Sharded};
 pub use metadata::{HasMetadata, Metadata, OwnAddress};
+pub use replica::Replica;
 pub use shard_calls::{RpcCalls, ShardCalls};

@@ -2,18 +2,18 @@
 
 use crate::config::Config;
 use crate::metadata::{HasMetadata, Metadata};
-use bson::Document;
-use command::BoxFuture;
+use crate::replica;
+use bson::{Document, RawDocumentBuf};
+use command::{BoxFuture, Context, Request, Spec, WriteConcernError};
 use engine::{Engine, HasEngine};
-use frontend::{Front, Frontend, Gossip, Hello, Host, Registry};
-use member::{Error, Member, Peers};
+use frontend::{Admitted, Front, Frontend, Gossip, Hello, Host, Registry};
+use member::{Error, HasMember, Member, Peers, Player};
 use repl::{HasReplication, Replication};
-use rpc::SetAddress;
 use runtime::telemetry::Recent;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-use types::{Fault, Namespace, SessionId, Timestamp};
+use types::{Fault, Namespace, OpTime, ReadAt, ReadConcern, SessionId, Timestamp, WriteConcern};
 
 /// A config server.
 pub struct Node {
@@ -29,50 +29,48 @@ impl Node {
     pub async fn start(config: &Config, recent: Recent) -> Result<Arc<Node>, Error> {
         let member = Member::open(&config.member, config.port, "configsvr", "configsvr", recent)?;
         let replication = member.replication.clone();
-        let address = move || own_address(&replication);
-        let metadata = Metadata::new(member.store.clone(), member.pool.clone(), address, &member.tasks);
+        let replica = replica::Member { replication: replication.clone(), waits: member.waits() };
+        let address = move || member::own_address(&replication);
+        let metadata = Metadata::new(
+            member.store.clone(),
+            Arc::new(replica),
+            member.pool.clone(),
+            address,
+            &member.tasks,
+        );
         let node = Arc::new(Node { member, metadata });
-        if node.member.replication.state().is_some() {
-            node.metadata.initialise().map_err(Error::Start)?;
-        }
         let mut table = frontend::commands::<Node>();
         table.extend(engine::commands::<Node>());
         table.extend(repl::commands::<Node>());
+        table.extend(member::commands::<Node>());
         table.extend(command::missing(member::MISSING));
         table.extend(crate::commands::commands::<Node>());
         let registry = Arc::new(Registry::new(table)?);
         let tasks = &node.member.tasks;
         let listening =
             Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
-        let service = node.metadata.clone().routes();
+        let service = node.member.replication.add_service(node.metadata.clone().routes());
         rpc::serve(
             Arc::new(Peers::new(node.clone(), registry)),
             Some(service),
             listening.grpc_incoming,
             tasks,
         );
+        let primary = node.clone();
+        let is_primary = move || primary.member.replication.check_writable().is_ok();
+        let (metadata, pool) = (node.metadata.clone(), node.member.pool.clone());
+        tasks.spawn("shard-hosts", crate::shard_hosts::follow(metadata, pool, is_primary));
         let stop = tasks.token();
         let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
         tasks.spawn("ttl-monitor", expiry);
+        tasks.spawn("part", member::follow(node.clone()));
+        tasks.spawn("rw-defaults", member::follow_defaults(node.clone(), tasks.token()));
         if let Some(address) = config.member.common.metrics_address {
             node.member.metrics.serve(address, tasks).await.map_err(Error::Metrics)?;
         }
         tracing::info!(addresses = ?listening.addresses, dir = %config.member.dbpath.display(), "config server is ready");
         Ok(node)
     }
-}
-
-/// The connection string of this config server's set; `None` before it is initiated.
-fn own_address(replication: &Replication) -> Option<SetAddress> {
-    let state = replication.state()?;
-    let hosts = state
-        .config
-        .members
-        .iter()
-        .filter(|member| !member.arbiter_only)
-        .map(|member| member.host.clone())
-        .collect();
-    Some(SetAddress { name: state.config.name.clone(), hosts })
 }
 
 impl HasMetadata for Node {
@@ -96,6 +94,33 @@ impl Host for Node {
 
     fn gossip(&self) -> Option<Gossip> {
         member::gossip(&self.member)
+    }
+
+    fn gossip_settled(&self) -> Option<Gossip> {
+        member::gossip_settled(&self.member)
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        spec: &Spec<Self>,
+        ctx: &Context,
+        _request: &Request,
+    ) -> Option<BoxFuture<Result<Admitted, Fault>>> {
+        let admitted = member::admit(&self.member, spec, ctx);
+        let waits = spec.name.starts_with("_configsvr") && !self.metadata.is_ready();
+        if admitted.is_none() && !waits {
+            return None;
+        }
+        let metadata = self.metadata.clone();
+        Some(Box::pin(async move {
+            if let Some(admitted) = admitted {
+                admitted.await?;
+            }
+            if waits {
+                metadata.ready().await;
+            }
+            Ok(None)
+        }))
     }
 
     fn observe(&self, cluster_time: Timestamp) -> Result<(), Fault> {
@@ -142,14 +167,63 @@ impl HasEngine for Node {
     fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
         self.member.replication.check_writable()
     }
+
+    fn acknowledge(
+        &self,
+        op_time: OpTime,
+        concern: &WriteConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
+        member::acknowledge(&self.member, op_time, concern, deadline)
+    }
+
+    fn read_ready(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<ReadAt, Fault>> {
+        Box::pin(self.member.waits().read_ready(*concern, deadline))
+    }
+
+    fn implicit_write_concern(&self) -> WriteConcern {
+        member::implicit_write_concern(&self.member)
+    }
+
+    fn holds_background_writes(&self) -> bool {
+        self.member.front.write_lock.is_locked()
+    }
+
+    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        member::virtual_documents(&self.member, ns)
+    }
+
+    fn defaults_changed(&self) {
+        self.metadata.tell_defaults();
+    }
+}
+
+impl HasMember for Node {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl Player for Node {
+    fn became_primary(self: Arc<Self>, _term: i64) -> BoxFuture<Result<(), Fault>> {
+        Box::pin(async move { self.metadata.initialise().await })
+    }
+
+    fn stepped_down(&self) {
+        self.metadata.resign();
+    }
+
+    fn rolled_back(&self) {
+        self.metadata.resign();
+    }
 }
 
 impl HasReplication for Node {
     fn replication(&self) -> &Arc<Replication> {
         &self.member.replication
-    }
-
-    fn initiated(&self) -> Result<(), Fault> {
-        self.metadata.initialise()
     }
 }

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use types::{Code, Fault, Namespace, ShardId, limits};
@@ -41,7 +42,7 @@ impl Metadata {
     /// `NotWritablePrimary` before the metadata exist, or a failure of storage.
     pub fn routing(&self, db: &str, collection: &str) -> Result<RoutingReply, Fault> {
         let view = self.view()?;
-        let mut reply = RoutingReply::default();
+        let mut reply = RoutingReply { term: self.term(), ..RoutingReply::default() };
         let Some(database) = view.database_document(db)? else { return Ok(reply) };
         reply.database = database.bytes().clone();
         if collection.is_empty() {
@@ -95,9 +96,9 @@ impl Metadata {
         mut changes: broadcast::Receiver<Change>,
         router: Option<String>,
         out: mpsc::Sender<Result<Change, Status>>,
+        stop: CancellationToken,
     ) {
         let since = Instant::now();
-        let stop = self.tasks.token();
         let mut pings = tokio::time::interval(PING_INTERVAL);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -139,10 +140,15 @@ impl Config for Service {
 
     async fn get_routing(&self, request: Request<RoutingRequest>) -> Result<Response<RoutingReply>, Status> {
         let RoutingRequest { db, collection } = request.into_inner();
+        self.metadata.ready().await;
+        if let Err(fault) = self.metadata.catalog.settle_changes().await {
+            return Err(fault_to_status(&fault));
+        }
         answer(self.metadata.routing(&db, &collection))
     }
 
     async fn get_shards(&self, _request: Request<ShardsRequest>) -> Result<Response<ShardsReply>, Status> {
+        self.metadata.ready().await;
         answer(self.metadata.shards_reply())
     }
 
@@ -153,6 +159,7 @@ impl Config for Service {
         let CreateDatabaseRequest { db, primary_shard } = request.into_inner();
         let primary = (!primary_shard.is_empty()).then(|| ShardId::new(&primary_shard));
         let metadata = self.metadata.clone();
+        metadata.ready().await;
         let made = metadata.create_database(&db, primary.as_ref(), "").await;
         answer(made.and_then(|_| metadata.routing(&db, "")))
     }
@@ -160,6 +167,9 @@ impl Config for Service {
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let WatchRequest { name, router } = request.into_inner();
         let metadata = self.metadata.clone();
+        metadata.ready().await;
+        // Taken first: an office that ends from here on ends the stream.
+        let office = metadata.office();
         if let Err(fault) = metadata.view() {
             return Err(fault_to_status(&fault));
         }
@@ -168,7 +178,7 @@ impl Config for Service {
         out.try_send(Ok(Change { what: None })).ok(); // the channel is new and empty
         let router = (router && !name.is_empty()).then_some(name);
         let feeder = metadata.clone();
-        metadata.tasks.spawn("watcher", async move { feeder.feed(changes, router, out).await });
+        metadata.tasks.spawn("watcher", async move { feeder.feed(changes, router, out, office).await });
         let stream = futures::stream::unfold(stream, |mut stream| async move {
             stream.recv().await.map(|change| (change, stream))
         });

@@ -3,7 +3,7 @@
 use bson::{Document, RawDocumentBuf};
 use command::{BoxFuture, Request};
 use parking_lot::Mutex;
-use rpc::{Pool, SetAddress, SetClient};
+use rpc::{Answer, Pool, SetAddress, SetClient};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +25,17 @@ pub trait ShardCalls: Send + Sync + 'static {
         body: Document,
         bound: Duration,
         repeatable: bool,
+    ) -> BoxFuture<Result<Document, Fault>>;
+
+    /// Runs a command on the first of these hosts that answers, whatever it is.
+    ///
+    /// # Errors
+    /// The fault of the last one.
+    fn call_any(
+        &self,
+        hosts: &[String],
+        body: Document,
+        bound: Duration,
     ) -> BoxFuture<Result<Document, Fault>>;
 }
 
@@ -72,12 +83,36 @@ impl ShardCalls for RpcCalls {
                 .map_err(|error| Fault::internal(format!("command does not encode: {error}")))?;
             let deadline = Some(Instant::now() + bound);
             let answer = client.call(&Request::from_body(body), None, deadline, repeatable).await?;
-            Document::try_from(answer.reply.doc.as_ref()).map_err(|error| {
-                Fault::new(
-                    types::Code::ProtocolError,
-                    format!("set {} sent a malformed reply: {error}", client.name()),
-                )
-            })
+            decode(client.name(), &answer)
         })
     }
+
+    fn call_any(
+        &self,
+        hosts: &[String],
+        body: Document,
+        bound: Duration,
+    ) -> BoxFuture<Result<Document, Fault>> {
+        let peers: Result<Vec<_>, Fault> = hosts.iter().map(|host| self.pool.peer(host)).collect();
+        Box::pin(async move {
+            let body = RawDocumentBuf::try_from(&body)
+                .map_err(|error| Fault::internal(format!("command does not encode: {error}")))?;
+            let request = Request::from_body(body);
+            let deadline = Some(Instant::now() + bound);
+            let mut last = Fault::internal("no hosts to ask");
+            for peer in peers? {
+                match peer.call(&request, None, deadline).await {
+                    Ok(answer) => return decode(peer.host(), &answer),
+                    Err(fault) => last = fault,
+                }
+            }
+            Err(last)
+        })
+    }
+}
+
+fn decode(who: &str, answer: &Answer) -> Result<Document, Fault> {
+    Document::try_from(answer.reply.doc.as_ref()).map_err(|error| {
+        Fault::new(types::Code::ProtocolError, format!("{who} sent a malformed reply: {error}"))
+    })
 }

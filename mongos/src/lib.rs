@@ -2,6 +2,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod defaults;
 pub mod node;
 pub mod routing;
 pub mod scatter;

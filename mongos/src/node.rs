@@ -1,11 +1,13 @@
 //! The composition root of a router: builds the parts bottom-up, and is the state that commands run against.
 
 use crate::config::Config;
+use crate::defaults::Defaults;
 use crate::routing::{RoutingCache, Target, watch};
 use crate::scatter::MergedCursor;
-use crate::shards::{Shards, label_write};
-use bson::{Document, doc};
-use command::{BoxFuture, Context, Reply, Request};
+use crate::shards::{Heard, Sending, Shards, label_write};
+use bson::{Bson, Document, RawBsonRef, doc};
+use command::{BoxFuture, Context, Reply, Request, RwDefaults};
+use frontend::parameters::Parameter;
 use frontend::{Front, FrontOptions, Frontend, Gossip, Hello, Host, Registry, Role};
 use query::context::ParseContext;
 use rpc::{Pool, SetAddress};
@@ -19,7 +21,7 @@ use session::{Cursors, Sessions};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch as watch_channel;
-use types::{Fault, SessionId, Timestamp};
+use types::{Fault, SessionId, ShardId, Timestamp};
 use value::SharedDoc;
 
 /// How long tasks may take to end.
@@ -52,6 +54,8 @@ pub struct Node {
     /// Requests that a shard refused as stale.
     pub stale_routes: Counter,
     topology: watch_channel::Sender<u64>,
+    /// The concerns of clients that name none.
+    pub defaults: Defaults,
 }
 
 impl Node {
@@ -84,6 +88,7 @@ impl Node {
             startup_warnings: config.common.startup_warnings(),
         });
         front.register_metrics(&metrics);
+        front.parameters.register(selection_timeout(shards.pool().clone()));
         let node = Arc::new(Node {
             front,
             routing: RoutingCache::new(shards.clone()),
@@ -95,6 +100,7 @@ impl Node {
             tasks: tasks.clone(),
             stale_routes,
             topology: watch_channel::channel(0).0,
+            defaults: Defaults::default(),
         });
         let registry = Arc::new(Registry::new(crate::commands::table())?);
         let listening = Frontend::start(node.clone(), registry, config.listen(), &tasks).await?;
@@ -102,6 +108,7 @@ impl Node {
             metrics.serve(address, &tasks).await.map_err(Error::Metrics)?;
         }
         tasks.spawn("metadata-watch", watch(node.clone()));
+        tasks.spawn("rw-defaults", crate::defaults::follow(node.clone()));
         tasks.spawn("reaper", reap(node.clone()));
         // A router answers no operations of peers.
         drop(listening.grpc_incoming);
@@ -125,13 +132,42 @@ impl Node {
         ctx: &Context,
         target: &Target,
         request: &Request,
-        repeatable: bool,
+        sending: Sending,
     ) -> Result<Reply, Fault> {
+        Ok(self.hear(ctx, target, request, sending).await?.reply)
+    }
+
+    /// As [`Node::ask`], with the member that answered.
+    ///
+    /// # Errors
+    /// As [`Node::ask`].
+    pub async fn hear(
+        &self,
+        ctx: &Context,
+        target: &Target,
+        request: &Request,
+        sending: Sending,
+    ) -> Result<Heard, Fault> {
         let shard = self.shards.get(&target.shard).await.map_err(|fault| label_write(fault, ctx))?;
         self.shards
-            .ask(&shard, ctx, request, target.routing.as_ref(), repeatable)
+            .ask(&shard, ctx, request, target.routing.as_ref(), sending)
             .await
             .map_err(|fault| label_write(fault, ctx))
+    }
+
+    /// Runs a command on the member of a shard that holds a cursor.
+    ///
+    /// # Errors
+    /// The member's fault.
+    pub async fn ask_member(
+        &self,
+        ctx: &Context,
+        shard: &ShardId,
+        host: &str,
+        request: &Request,
+    ) -> Result<Reply, Fault> {
+        let shard = self.shards.get(shard).await?;
+        self.shards.ask_member(&shard, host, ctx, request).await
     }
 
     /// What filters and pipelines of one command are parsed with.
@@ -148,6 +184,29 @@ impl Node {
             }
             None => Ok(context),
         }
+    }
+}
+
+/// `serverSelectionTimeoutMS`: how long an operation waits for a primary of a shard, or for another member that it may go to.
+fn selection_timeout(pool: Pool) -> Parameter {
+    let (reader, name) = (pool.clone(), "serverSelectionTimeoutMS");
+    Parameter {
+        name,
+        get: Arc::new(move || {
+            Bson::Int64(i64::try_from(reader.selection_timeout().as_millis()).unwrap_or(i64::MAX))
+        }),
+        set: Some(Arc::new(move |value| {
+            let millis = match value {
+                RawBsonRef::Int32(millis) => u64::try_from(millis).ok(),
+                RawBsonRef::Int64(millis) => u64::try_from(millis).ok(),
+                RawBsonRef::Double(millis) if millis.fract() == 0.0 && millis >= 0.0 => Some(millis as u64),
+                _ => None,
+            };
+            let millis =
+                millis.ok_or_else(|| Fault::bad_value(format!("Invalid value for parameter {name}")))?;
+            pool.set_selection_timeout(Duration::from_millis(millis));
+            Ok(())
+        })),
     }
 }
 
@@ -189,6 +248,10 @@ impl Host for Node {
         let cluster_time = self.clock.latest();
         (cluster_time != Timestamp::ZERO)
             .then(|| Gossip { cluster_time, operation_time: self.shards.operation_time() })
+    }
+
+    fn defaults(&self) -> Option<Arc<RwDefaults>> {
+        self.defaults.get()
     }
 
     fn observe(&self, cluster_time: Timestamp) -> Result<(), Fault> {

@@ -2,22 +2,38 @@
 
 use arc_swap::ArcSwap;
 use command::{Context, Reply, Request, Routing};
-use rpc::{Pool, SetAddress, SetClient, cluster};
+use rpc::{Ask, Pool, Repeat, SetAddress, SetClient, cluster};
 use runtime::clock::HybridClock;
 use sharding::documents::ShardEntry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use types::{Code, Fault, Label, ShardId, Timestamp};
+use types::{Code, Fault, Label, MemberChoice, ReadPreference, ShardId, Timestamp};
 
 /// Default port of shards, for connection strings that leave it out.
 const SHARD_PORT: u16 = 27018;
 /// How long the config server may take to list the shards.
 const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How soon a wait for a shard notices that its operation was killed.
-const KILLED_POLL: Duration = Duration::from_millis(100);
+/// What is sent to a shard, which decides about the member that gets it and about sending it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// A read: goes to a member that its read preference allows, and once more where that one is lost.
+    Read,
+    /// For the primary, and the same when it is done twice.
+    Idempotent,
+    /// For the primary. Sent again where its statements are numbered, else only where nothing was done.
+    Write,
+}
+
+/// An answer and the member that gave it.
+#[derive(Debug)]
+pub struct Heard {
+    pub reply: Reply,
+    /// `host:port`. A cursor that the answer opened lives there.
+    pub host: Arc<str>,
+}
 
 /// One shard.
 #[derive(Debug)]
@@ -65,6 +81,11 @@ impl Shards {
     /// The config server, as a place for commands.
     pub fn config(&self) -> &Arc<Shard> {
         &self.config
+    }
+
+    /// The peers of this router.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The latest time of a write that this router heard of; zero before the first.
@@ -133,55 +154,93 @@ impl Shards {
         Ok(map)
     }
 
-    /// Runs a command on a shard. `repeatable`: it may be sent again where the first try broke off midway.
+    /// Runs a command on a shard.
     ///
     /// # Errors
-    /// The shard's fault; where it cannot be reached, `HostUnreachable` (6) naming the shard.
+    /// The shard's fault; where none of its members will do, `FailedToSatisfyReadPreference` (133), and where one broke off,
+    /// `HostUnreachable` (6), both naming the shard.
     pub async fn ask(
         &self,
         shard: &Shard,
         ctx: &Context,
         request: &Request,
         routing: Option<&Routing>,
-        repeatable: bool,
-    ) -> Result<Reply, Fault> {
-        let call = shard.client.call(request, routing, ctx.deadline, repeatable);
-        let answer = until_killed(&ctx.killed, call).await;
-        match answer {
-            Ok(answer) => {
-                self.clock.observe(answer.cluster_time);
-                self.operation_time.fetch_max(answer.operation_time.0, Ordering::AcqRel);
-                Ok(answer.reply)
+        sending: Sending,
+    ) -> Result<Heard, Fault> {
+        let named = match sending {
+            Sending::Read if ctx.envelope.read_preference != ReadPreference::Primary => {
+                Some(MemberChoice::of_command(&request.body)?)
             }
-            Err(fault) if fault.code == Code::HostUnreachable => {
-                let message =
-                    format!("shard {} ({}) does not answer: {}", shard.id, shard.address, fault.message);
-                Err(Fault { message, ..fault })
-            }
-            Err(fault) => Err(fault),
+            _ => None,
+        };
+        let primary = MemberChoice::PRIMARY;
+        let choice = named.as_ref().unwrap_or(&primary);
+        let repeat = match sending {
+            Sending::Read => Repeat::Once,
+            Sending::Idempotent => Repeat::Numbered,
+            Sending::Write if is_repeatable_write(ctx) => Repeat::Numbered,
+            Sending::Write => Repeat::IfRefused,
+        };
+        let ask = Ask { request, routing, deadline: ctx.deadline, choice, repeat, killed: Some(&ctx.killed) };
+        let mut outcome = shard.client.run(ask).await;
+        // The primary went while it waited for the write concern: its successor knows the statements, and waits anew.
+        if repeat == Repeat::Numbered
+            && sending == Sending::Write
+            && outcome.as_ref().is_ok_and(|answered| lost_while_waiting(&answered.answer.reply))
+        {
+            outcome = shard.client.run(ask).await;
         }
+        let answered = outcome.map_err(|fault| unreachable(shard, fault))?;
+        self.observe(&answered.answer);
+        Ok(Heard { reply: answered.answer.reply, host: answered.host })
+    }
+
+    /// Runs a command on one member of a shard: what concerns a cursor there.
+    ///
+    /// # Errors
+    /// As [`Shards::ask`].
+    pub async fn ask_member(
+        &self,
+        shard: &Shard,
+        host: &str,
+        ctx: &Context,
+        request: &Request,
+    ) -> Result<Reply, Fault> {
+        let outcome = shard.client.run_on(host, request, ctx.deadline, Some(&ctx.killed)).await;
+        let answer = outcome.map_err(|fault| unreachable(shard, fault))?;
+        self.observe(&answer);
+        Ok(answer.reply)
+    }
+
+    fn observe(&self, answer: &rpc::Answer) {
+        self.clock.observe(answer.cluster_time);
+        self.operation_time.fetch_max(answer.operation_time.0, Ordering::AcqRel);
     }
 }
 
-/// Waits for a shard's answer, unless the operation is killed or its client goes away. Dropping the call tells the shard to stop, too.
-async fn until_killed<T>(
-    killed: &AtomicBool,
-    call: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
-    let mut call = std::pin::pin!(call);
-    loop {
-        if let Ok(answer) = tokio::time::timeout(KILLED_POLL, &mut call).await {
-            return answer;
+fn unreachable(shard: &Shard, fault: Fault) -> Fault {
+    match fault.code {
+        Code::HostUnreachable | Code::NetworkTimeout | Code::FailedToSatisfyReadPreference => {
+            fault.context(format!("shard {} ({}) does not answer", shard.id, shard.address))
         }
-        if killed.load(Ordering::Relaxed) {
-            return Err(Fault::new(Code::Interrupted, "operation was interrupted"));
-        }
+        _ => fault,
     }
+}
+
+/// Whether a write was done, but its primary stopped being one before it was as safe as the client asks for.
+fn lost_while_waiting(reply: &Reply) -> bool {
+    let Ok(Some(error)) = reply.doc.get("writeConcernError") else { return false };
+    let code = error.as_document().and_then(|error| error.get_i32("code").ok()).map(Code::from_number);
+    code.is_some_and(|code| {
+        code.is_not_primary() || matches!(code, Code::ShutdownInProgress | Code::InterruptedAtShutdown)
+    })
 }
 
 /// Adds the label by which a driver knows that it may send a retryable write once more.
 pub fn label_write(fault: Fault, ctx: &Context) -> Fault {
-    if ctx.envelope.txn_number.is_some() && !ctx.envelope.in_transaction() && fault.code.is_retryable() {
+    // Where no primary was found nothing was sent.
+    let is_retryable = fault.code.is_retryable() || fault.code == Code::FailedToSatisfyReadPreference;
+    if ctx.envelope.txn_number.is_some() && !ctx.envelope.in_transaction() && is_retryable {
         fault.with_label(Label::RetryableWriteError)
     } else {
         fault
@@ -196,21 +255,19 @@ pub fn is_repeatable_write(ctx: &Context) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bson::rawdoc;
 
-    #[tokio::test]
-    async fn a_wait_ends_when_its_operation_is_killed() {
-        let killed = Arc::new(AtomicBool::new(false));
-        let answered = until_killed(&killed, async { Ok(1) }).await;
-        assert_eq!(answered.unwrap(), 1);
-        let waiting = {
-            let killed = killed.clone();
-            async move { until_killed(&killed, std::future::pending::<Result<(), Fault>>()).await }
-        };
-        let (outcome, ()) = futures::future::join(waiting, async {
-            tokio::task::yield_now().await;
-            killed.store(true, Ordering::Relaxed);
-        })
-        .await;
-        assert_eq!(outcome.unwrap_err().code, Code::Interrupted);
+    #[test]
+    fn a_lost_wait_is_told_from_a_late_one() {
+        for (reply, lost) in [
+            (rawdoc! { "n": 1 }, false),
+            (rawdoc! { "n": 1, "writeConcernError": { "code": 64, "errmsg": "timeout" } }, false),
+            (rawdoc! { "n": 1, "writeConcernError": { "code": 100 } }, false),
+            (rawdoc! { "n": 1, "writeConcernError": { "code": 189 } }, true),
+            (rawdoc! { "n": 1, "writeConcernError": { "code": 11602 } }, true),
+            (rawdoc! { "n": 1, "writeConcernError": { "code": 91 } }, true),
+        ] {
+            assert_eq!(lost_while_waiting(&reply.clone().into()), lost, "{reply:?}");
+        }
     }
 }

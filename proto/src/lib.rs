@@ -6,3 +6,8 @@
 pub mod cluster {
     tonic::include_proto!("shoal.cluster.v1");
 }
+
+/// What the members of a replica set say to each other.
+pub mod replication {
+    tonic::include_proto!("shoal.replication.v1");
+}

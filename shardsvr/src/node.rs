@@ -2,17 +2,20 @@
 
 use crate::config::Config;
 use crate::ownership::{Identity, VersionGate};
-use bson::{Document, RawBsonRef};
-use command::{Access, BoxFuture, Context, Request, Spec};
+use bson::{Document, RawBsonRef, RawDocumentBuf};
+use command::{BoxFuture, Context, Request, Spec, WriteConcernError};
 use engine::{DocumentFilter, Engine, HasEngine};
 use frontend::{Admitted, Front, Frontend, Gossip, Hello, Host, Registry};
-use member::{Error, Member, Peers};
+use member::{Error, HasMember, Member, Peers, Player};
 use repl::{HasReplication, Replication};
 use runtime::telemetry::Recent;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use types::{Code, Fault, Namespace, SessionId, Timestamp};
+use types::{Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, SessionId, Timestamp, WriteConcern};
+
+/// How long a step that the config server asks for waits for a majority.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A shard's member.
 pub struct Node {
@@ -29,22 +32,39 @@ impl Node {
         let member = Member::open(&config.member, config.port, "shardsvr", "shardsvr", recent)?;
         let gate = VersionGate::new(member.pool.clone(), &member.tasks);
         let node = Arc::new(Node { gate, member });
-        if let Some(identity) = node.stored_identity().map_err(Error::Start)? {
-            node.gate.set_identity(identity).map_err(Error::Start)?;
-        }
+        node.load_identity().map_err(Error::Start)?;
         let registry = Arc::new(Registry::new(crate::commands::table())?);
         let tasks = &node.member.tasks;
         let listening =
             Frontend::start(node.clone(), registry.clone(), config.member.listen(config.port), tasks).await?;
-        rpc::serve(Arc::new(Peers::new(node.clone(), registry)), None, listening.grpc_incoming, tasks);
+        let service = node.member.replication.add_service(rpc::Routes::default());
+        rpc::serve(
+            Arc::new(Peers::new(node.clone(), registry)),
+            Some(service),
+            listening.grpc_incoming,
+            tasks,
+        );
         let stop = tasks.token();
         let expiry = engine::TtlMonitor::run(node.clone(), async move { stop.cancelled().await });
         tasks.spawn("ttl-monitor", expiry);
+        tasks.spawn("part", member::follow(node.clone()));
+        tasks.spawn("rw-defaults", member::follow_defaults(node.clone(), tasks.token()));
         if let Some(address) = config.member.common.metrics_address {
             node.member.metrics.serve(address, tasks).await.map_err(Error::Metrics)?;
         }
         tracing::info!(addresses = ?listening.addresses, dir = %config.member.dbpath.display(), "shard is ready");
         Ok(node)
+    }
+
+    /// Takes over the identity that is stored, if there is one: from a start before, or by replication.
+    ///
+    /// # Errors
+    /// A failure of storage, or an identity that does not read.
+    fn load_identity(&self) -> Result<(), Fault> {
+        match self.stored_identity()? {
+            Some(identity) => self.gate.set_identity(identity),
+            None => Ok(()),
+        }
     }
 
     /// The identity in `admin.system.version`, if the shard joined a cluster before.
@@ -61,34 +81,61 @@ impl Node {
         }
     }
 
-    /// Takes an identity for good: on disk first.
+    /// Takes an identity for good: a majority has it first.
     ///
     /// # Errors
     /// `IllegalOperation` (20) where this shard has another one.
-    pub fn join(&self, identity: &Identity) -> Result<(), Fault> {
-        let fault = |error: storage::Error| error.fault();
+    pub async fn join(&self, identity: &Identity) -> Result<(), Fault> {
         if let Some(known) = self.gate.identity() {
             known.check_same(identity).map_err(|error| error.fault())?;
         }
-        let store = &self.member.store;
-        let ns = Namespace::parse("admin.system.version")?;
-        if store.catalog().get(&ns).is_none() {
-            store.create_collection(&ns, None, bson::RawDocumentBuf::new().as_ref()).map_err(fault)?;
-        }
-        let catalog = store.catalog();
-        let collection =
-            catalog.get(&ns).ok_or_else(|| Fault::internal("admin.system.version was not made"))?;
-        let doc = bson::RawDocumentBuf::try_from(&identity.to_document())
+        let doc = RawDocumentBuf::try_from(&identity.to_document())
             .map_err(|error| Fault::internal(error.to_string()))?;
-        let key = collection.record_key(RawBsonRef::String("shardIdentity"));
-        let mut batch = store.batch(store.snapshot());
-        match batch.get(collection, &key).map_err(fault)? {
-            Some(old) => batch.update(collection, &key, &old, &doc).map_err(fault)?,
-            None => drop(batch.insert(collection, &doc).map_err(fault)?),
-        }
-        batch.commit(storage::CommitMeta::default()).map_err(fault)?;
-        store.sync().map_err(fault)?;
+        tokio::task::block_in_place(|| self.put("admin.system.version", &doc))?;
+        self.settle().await?;
         self.gate.set_identity(identity.clone())
+    }
+
+    /// Writes a document in the place of the one with its `_id`. Blocks.
+    pub(crate) fn put(&self, ns: &str, doc: &RawDocumentBuf) -> Result<(), Fault> {
+        let store = &self.member.store;
+        let ns = Namespace::parse(ns)?;
+        if store.catalog().get(&ns).is_none() {
+            match store.create_collection(&ns, None, RawDocumentBuf::new().as_ref()) {
+                Ok(_) | Err(storage::Error::NamespaceExists { .. }) => {}
+                Err(error) => return Err(error.fault()),
+            }
+        }
+        let id = doc.get("_id").ok().flatten().ok_or_else(|| Fault::internal("document without _id"))?;
+        loop {
+            let catalog = store.catalog();
+            let collection = catalog.get(&ns).ok_or_else(|| Fault::internal(format!("{ns} was not made")))?;
+            let key = collection.record_key(id);
+            let mut batch = store.batch(store.snapshot());
+            match batch.get(collection, &key)? {
+                Some(old) => batch.update(collection, &key, &old, doc)?,
+                None => drop(batch.insert(collection, doc)?),
+            }
+            match batch.commit(storage::CommitMeta::default()) {
+                Ok(_) => return Ok(()),
+                Err(storage::Error::WriteConflict | storage::Error::DuplicateKey(_)) => {}
+                Err(error) => return Err(error.fault()),
+            }
+        }
+    }
+
+    /// Ends when a majority has everything that was written here until now.
+    ///
+    /// # Errors
+    /// The reason why no majority can be had in time.
+    pub(crate) async fn settle(&self) -> Result<(), Fault> {
+        let deadline = Some(Instant::now() + SETTLE_TIMEOUT);
+        let written = self.member.store.last_op_time();
+        match self.acknowledge(written, &WriteConcern::default(), deadline).await? {
+            None => Ok(()),
+            Some(error) => Err(Fault::new(error.code, error.message)
+                .context("a majority of the shard's members did not take it in time")),
+        }
     }
 }
 
@@ -123,6 +170,10 @@ impl Host for Node {
         member::gossip(&self.member)
     }
 
+    fn gossip_settled(&self) -> Option<Gossip> {
+        member::gossip_settled(&self.member)
+    }
+
     fn observe(&self, cluster_time: Timestamp) -> Result<(), Fault> {
         runtime::clock::check_ahead(cluster_time)?;
         self.member.clock.observe(cluster_time);
@@ -135,28 +186,19 @@ impl Host for Node {
         ctx: &Context,
         request: &Request,
     ) -> Option<BoxFuture<Result<Admitted, Fault>>> {
-        let routing = ctx.routing.clone()?;
-        if routing.shard_version.is_none() && routing.database_version.is_none() {
-            return None;
+        if let Err(fault) = self.check_config_term(spec, request) {
+            return Some(Box::pin(std::future::ready(Err(fault))));
         }
-        let ns = match routed_namespace(spec, ctx, request) {
-            Ok(ns) => ns,
-            Err(fault) => return Some(Box::pin(std::future::ready(Err(fault)))),
-        };
-        // Only writers hold their place: a critical section need not wait for readers, who read at their own time.
-        let holds = matches!(spec.access, Access::Write | Access::Admin);
-        let keep = move |inside: crate::ownership::Admitted| -> Admitted {
-            inside.filter(|_| holds).map(|inside| Box::new(inside) as Box<dyn std::any::Any + Send>)
-        };
-        if let Some(inside) = self.gate.try_admit(ns.as_ref(), &ctx.envelope.db, &routing) {
-            return match keep(inside) {
-                None => None,
-                kept => Some(Box::pin(std::future::ready(Ok(kept)))),
-            };
+        let admitted = member::admit(&self.member, spec, ctx);
+        let routed = self.admit_routed(spec, ctx, request);
+        match (admitted, routed) {
+            (None, routed) => routed,
+            (Some(admitted), None) => Some(Box::pin(async move { admitted.await.map(|()| None) })),
+            (Some(admitted), Some(routed)) => Some(Box::pin(async move {
+                admitted.await?;
+                routed.await
+            })),
         }
-        let node = self.clone();
-        let db = ctx.envelope.db.clone();
-        Some(Box::pin(async move { node.gate.admit(ns.as_ref(), &db, &routing).await.map(keep) }))
     }
 
     fn server_status(&self, status: &mut Document) {
@@ -182,6 +224,56 @@ impl Host for Node {
     }
 }
 
+impl Node {
+    /// Refuses what an earlier primary of the config server still asks for, once a later one was heard of.
+    fn check_config_term(&self, spec: &Spec<Node>, request: &Request) -> Result<(), Fault> {
+        if !spec.internal_only || !spec.name.starts_with("_shardsvr") {
+            return Ok(());
+        }
+        match request.body.get("configTerm") {
+            Ok(Some(RawBsonRef::Int64(term))) => self.gate.hear_config_term(term),
+            _ => Ok(()),
+        }
+    }
+
+    /// The gate of versions, for requests of routers.
+    fn admit_routed(
+        self: &Arc<Self>,
+        spec: &Spec<Node>,
+        ctx: &Context,
+        request: &Request,
+    ) -> Option<BoxFuture<Result<Admitted, Fault>>> {
+        let routing = ctx.routing.clone()?;
+        if routing.shard_version.is_none() && routing.database_version.is_none() {
+            return None;
+        }
+        if !self.gate.has_identity()
+            && let Err(fault) = self.load_identity()
+        {
+            return Some(Box::pin(std::future::ready(Err(fault))));
+        }
+        let ns = match routed_namespace(spec, ctx, request) {
+            Ok(ns) => ns,
+            Err(fault) => return Some(Box::pin(std::future::ready(Err(fault)))),
+        };
+        // Only writers hold their place: a critical section need not wait for readers, who read at their own time.
+        let holds = spec.access.is_change();
+        let term = holds.then(|| self.member.replication.view().term);
+        let keep = move |inside: crate::ownership::Admitted| -> Admitted {
+            inside.filter(|_| holds).map(|inside| Box::new(inside) as Box<dyn std::any::Any + Send>)
+        };
+        if let Some(inside) = self.gate.try_admit(ns.as_ref(), &ctx.envelope.db, &routing, term) {
+            return match keep(inside) {
+                None => None,
+                kept => Some(Box::pin(std::future::ready(Ok(kept)))),
+            };
+        }
+        let node = self.clone();
+        let db = ctx.envelope.db.clone();
+        Some(Box::pin(async move { node.gate.admit(ns.as_ref(), &db, &routing, term).await.map(keep) }))
+    }
+}
+
 impl HasEngine for Node {
     fn engine(&self) -> &Arc<Engine> {
         &self.member.engine
@@ -204,6 +296,73 @@ impl HasEngine for Node {
 
     fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
         self.member.replication.check_writable()
+    }
+
+    fn acknowledge(
+        &self,
+        op_time: OpTime,
+        concern: &WriteConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
+        member::acknowledge(&self.member, op_time, concern, deadline)
+    }
+
+    fn read_ready(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<ReadAt, Fault>> {
+        Box::pin(self.member.waits().read_ready(*concern, deadline))
+    }
+
+    fn implicit_write_concern(&self) -> WriteConcern {
+        member::implicit_write_concern(&self.member)
+    }
+
+    fn check_keeps_defaults(&self, command: &str) -> Result<(), Fault> {
+        match self.gate.identity() {
+            None => Ok(()),
+            Some(_) => Err(Fault::new(
+                Code::Location(51301),
+                format!("'{command}' is not supported on shard nodes; run it on a router"),
+            )),
+        }
+    }
+
+    fn holds_background_writes(&self) -> bool {
+        self.member.front.write_lock.is_locked()
+    }
+
+    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        member::virtual_documents(&self.member, ns)
+    }
+}
+
+impl HasMember for Node {
+    fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl Player for Node {
+    fn became_primary(self: Arc<Self>, term: i64) -> BoxFuture<Result<(), Fault>> {
+        Box::pin(async move {
+            self.load_identity()?;
+            let sections = self.stored_sections()?;
+            self.gate.take_office(term, &sections).await?;
+            sections.into_iter().for_each(|ns| self.clean_later(ns));
+            Ok(())
+        })
+    }
+
+    fn stepped_down(&self) {
+        self.gate.leave_office();
+    }
+
+    fn rolled_back(&self) {
+        // Who this shard is was certain before anybody heard of it, but what is known of collections may be of a lost time.
+        self.gate.leave_office();
+        self.member.tasks.spawn("doubt", self.gate.doubt_all());
     }
 }
 

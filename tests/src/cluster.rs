@@ -57,6 +57,18 @@ impl Cluster {
     /// # Panics
     /// If it is not ready in time.
     pub fn start_with(shards: u16, environment: &[(&str, &str)]) -> Cluster {
+        Cluster::start_sets(shards, 1, environment)
+    }
+
+    /// Starts one whose config server and shards have so many members each: `shard1`, `shard1-2`, `shard1-3`, …
+    ///
+    /// # Panics
+    /// If it is not ready in time.
+    pub fn start_replicated(shards: u16, replicas: u16) -> Cluster {
+        Cluster::start_sets(shards, replicas, &[])
+    }
+
+    fn start_sets(shards: u16, replicas: u16, environment: &[(&str, &str)]) -> Cluster {
         let dir = tempfile::Builder::new().prefix("shoal-test-").tempdir().unwrap().keep();
         // In a group of its own: what ends the test by a signal must not end it too.
         let mut watchdog = Command::new("sh");
@@ -69,8 +81,10 @@ impl Cluster {
             extra_count: AtomicU16::new(0),
             extras: Mutex::default(),
         };
-        let (port, shards) = (cluster.port.to_string(), shards.to_string());
-        let arguments = ["up", "--shards", &shards, "--port", &port, "--timeout", &UP_SECONDS.to_string()];
+        let (port, shards, replicas) = (cluster.port.to_string(), shards.to_string(), replicas.to_string());
+        let timeout = UP_SECONDS.to_string();
+        let arguments =
+            ["up", "--shards", &shards, "--replicas", &replicas, "--port", &port, "--timeout", &timeout];
         process::run(cluster.shoal_command(&arguments).envs(environment.iter().copied()));
         cluster
     }
@@ -158,6 +172,22 @@ impl Cluster {
         let status = self.status();
         let processes = status["processes"].as_array().unwrap();
         processes.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The processes of a replica set by its name, the primary first; waits for one.
+    pub fn members_of(&self, set: &str) -> Vec<String> {
+        let is_member =
+            |name: &str| name == set || name.strip_prefix(set).is_some_and(|rest| rest.starts_with('-'));
+        wait::until("a primary", || {
+            let status = self.status();
+            let of_set = status["processes"].as_array()?.iter().filter(|one| {
+                one["name"].as_str().is_some_and(is_member) && one["running"].as_bool() == Some(true)
+            });
+            let (first, others): (Vec<&Value>, Vec<&Value>) =
+                of_set.partition(|one| one["state"] == "primary");
+            let names = first.iter().chain(&others).filter_map(|one| one["name"].as_str().map(str::to_owned));
+            (first.len() == 1).then(|| names.collect())
+        })
     }
 
     /// `kill -9` of one process.
@@ -308,7 +338,7 @@ impl Drop for Shared {
 }
 
 /// The first of a row of free ports. Clusters of one program never get the same row; those of two programs hardly ever.
-fn free_ports() -> u16 {
+pub(crate) fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let rows = (PORT_LAST - PORT_FIRST) / PORTS_EACH;
     let begin = u16::try_from(std::process::id() % u32::from(rows)).unwrap();

@@ -8,8 +8,11 @@ pub mod cities;
 pub mod clients;
 pub mod cluster;
 pub mod driver;
+pub mod net;
 pub mod process;
+pub mod replica_set;
 pub mod wait;
 
 pub use cluster::{Cluster, Shared};
 pub use driver::{Connection, Error};
+pub use replica_set::ReplicaSet;

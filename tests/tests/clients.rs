@@ -68,6 +68,29 @@ fn mongosh_uses_the_cluster() {
     }
 }
 
+/// What operators do with a replica set, from `rs.initiate` on.
+#[test]
+fn mongosh_operates_a_replica_set() {
+    let Some(program) = clients::mongosh() else { return };
+    let set = tests::ReplicaSet::prepare(5, None, &[]);
+    let members: Vec<&str> = (0..set.len()).map(|member| set.host(member)).collect();
+    let shell = |uri: &str, script: &str| {
+        let dir = clients::dir();
+        let mut command = Command::new(&program);
+        command
+            .args(["--quiet", "--norc", uri])
+            .args(["--file".as_ref(), dir.join("mongosh/lib.js").as_os_str()])
+            .args(["--file".as_ref(), dir.join("mongosh").join(script).as_os_str()])
+            .env("HOME", set.dir())
+            .env("MEMBERS", members.join(","));
+        command
+    };
+    let first = format!("mongodb://{}/?directConnection=true", set.host(0));
+    check("mongosh, a new replica set", &mut shell(&first, "50-set-initiate.js"));
+    let uri = format!("mongodb://{},{},{}/?replicaSet=rs", members[0], members[1], members[2]);
+    check("mongosh, operating it", &mut shell(&uri, "51-set.js"));
+}
+
 /// Runs one of the PyMongo files against a cluster of its own with two routers.
 fn pymongo(file: &str) {
     let Some(python) = clients::python() else { return };

@@ -57,6 +57,8 @@ fn operations_that_need_a_dead_shard_fail_clearly_and_the_others_go_on() {
     peer.run("admin", doc! { "shardCollection": "down.sharded", "key": { "_id": "hashed" } });
     let documents: Vec<Bson> = (0..DOCUMENT_COUNT).map(|id| doc! { "_id": id, "n": 0 }.into()).collect();
     peer.run("down", doc! { "insert": "sharded", "documents": documents });
+    // How long a router hopes for a primary is a setting; its default would only make this test slow.
+    peer.run("admin", doc! { "setParameter": 1, "serverSelectionTimeoutMS": 1_000 });
     let owners = owners(&cluster);
     assert_eq!(owners.len(), usize::try_from(DOCUMENT_COUNT).unwrap());
     let (alive, dead) = (one_of(&owners, "shard1"), one_of(&owners, "shard2"));
@@ -172,6 +174,7 @@ fn cached_routes_outlive_the_config_server() {
     peer.run("admin", doc! { "shardCollection": "routes.c", "key": { "_id": "hashed" } });
     let documents: Vec<Bson> = (0..50).map(|id| doc! { "_id": id }.into()).collect();
     peer.run("routes", doc! { "insert": "c", "documents": documents });
+    peer.run("admin", doc! { "setParameter": 1, "serverSelectionTimeoutMS": 1_000 });
     cluster.kill("config");
     for id in 0..50 {
         assert_eq!(peer.all("routes", doc! { "find": "c", "filter": { "_id": id } }).len(), 1);

@@ -29,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mongos", &["command", "frontend", "proto", "query", "rpc", "runtime", "session", "sharding"]),
     ("proto", &[]),
     ("query", &[]),
-    ("repl", &["command", "rpc", "runtime", "storage"]),
+    ("repl", &["command", "proto", "rpc", "runtime", "storage"]),
     ("rpc", &["command", "proto", "runtime", "sharding"]),
     ("runtime", &[]),
     ("session", &[]),

@@ -112,10 +112,10 @@ fn round(cluster: &Cluster, kind: Kind, seconds: u64, ids: &[i64], next_id: &Ato
                 })
             })
             .collect();
-        super::pause(WARM_UP);
+        crate::pause(WARM_UP);
         let watch = Watch::start(&cluster.pids());
         measuring.store(true, Ordering::Relaxed);
-        super::pause(Duration::from_secs(seconds));
+        crate::pause(Duration::from_secs(seconds));
         measuring.store(false, Ordering::Relaxed);
         let used = watch.and_then(Watch::stop);
         stop.store(true, Ordering::Relaxed);

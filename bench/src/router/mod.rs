@@ -3,16 +3,14 @@
 
 mod cost;
 pub(crate) mod documents;
-
-mod latency;
+pub(crate) mod latency;
 
 use crate::cluster::{Cluster, shoal};
 use crate::process::{Watch, resident_kib};
 use crate::report::{Report, Target};
-use crate::{Options, Result, cities};
+use crate::{Options, Result, cities, pause};
 use bson::doc;
 use documents::{COLLECTION, DB};
-pub(crate) use latency::median;
 use std::time::{Duration, Instant};
 
 /// What is idle has nothing left to do so long after its last command.
@@ -87,12 +85,4 @@ fn import(cluster: &Cluster, options: &Options, report: &mut Report) -> Result<(
     report.add("  router CPU per document", micros(0), " µs", Target::None);
     report.add("  shards' CPU per document", micros(2) + micros(3), " µs", Target::None);
     Ok(())
-}
-
-/// Lets time pass where nothing tells when it is enough.
-pub(crate) fn pause(duration: Duration) {
-    let end = Instant::now() + duration;
-    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-        std::thread::park_timeout(left);
-    }
 }

@@ -1,7 +1,8 @@
-//! From a plan to a cluster that accepts a sharded write: start, initiate, add the shards, try.
+//! From a plan to a cluster that accepts a sharded write: start all members, initiate each replica set, wait until it has a primary,
+//! add the shards, try.
 //! Every step may find its work done already, so that the same code makes, restarts and grows a cluster.
 
-use super::layout::{Home, Layout, Member, Role};
+use super::layout::{Home, Layout, Member, Role, SetPlan};
 use super::process::{self, Binaries};
 use crate::failure::Failure;
 use crate::link::{Connection, Error, Uri};
@@ -42,18 +43,18 @@ pub(crate) fn bring_up(
 ) -> Result<(), Failure> {
     let plan = Plan { layout, home, binaries, deadline, given_up: AtomicBool::new(false) };
     let router = layout.the(Role::Router)?;
-    let config = layout.the(Role::Config)?;
+    let config = layout.config()?;
     thread::scope(|scope| {
         let mut parts = vec![scope.spawn(|| {
             plan.noting(|| {
                 // The router reads the shards from the config server, which must be a replica set first.
-                plan.member_ready(config)?;
-                plan.member_ready(router)
+                plan.set_ready(&config)?;
+                plan.router_ready(router)
             })
         })];
         for shard in layout.shards() {
             let plan = &plan;
-            parts.push(scope.spawn(move || plan.noting(|| plan.member_ready(shard))));
+            parts.push(scope.spawn(move || plan.noting(|| plan.set_ready(&shard))));
         }
         let mut outcome = Ok(());
         for part in parts {
@@ -80,34 +81,73 @@ impl Plan<'_> {
         result
     }
 
-    /// Starts a member if it does not run, and waits until it takes writes (or, the router, commands).
-    fn member_ready(&self, member: &Member) -> Result<(), Failure> {
-        let mut child = match process::running(member, self.home) {
-            Some(_) => None,
-            None => Some(process::start(member, self.home, self.layout, self.binaries)?),
-        };
-        let connection = self.connect(member, &mut child)?;
-        if member.role != Role::Router && connection.hello().set_name.is_none() {
-            self.initiate(member, &mut child)?;
+    /// Starts a member if it does not run.
+    fn start(&self, member: &Member) -> Result<Option<Child>, Failure> {
+        match process::running(member, self.home) {
+            Some(_) => Ok(None),
+            None => process::start(member, self.home, self.layout, self.binaries).map(Some),
         }
-        self.wait(member, &mut child, |_| {
-            let connection = Connection::open(&local(member), 0)?;
-            let hello = connection.hello();
-            let ready = if member.role == Role::Router { hello.is_router } else { hello.is_writable };
-            Ok(ready.then_some(()))
+    }
+
+    fn router_ready(&self, router: &Member) -> Result<(), Failure> {
+        let mut child = self.start(router)?;
+        self.wait(router, &mut child, |_| {
+            Ok(Connection::open(&local(router), 0)?.hello().is_router.then_some(()))
         })?;
         if child.is_some() {
-            say!("  {:<8} {}", member.name, member.host());
+            say!("  {:<10} {}", router.name, router.host());
         }
         Ok(())
+    }
+
+    /// Starts the members of a set that do not run, gives a new set its configuration, and waits until one member takes writes; in a
+    /// new set, until the others follow it.
+    fn set_ready(&self, set: &SetPlan<'_>) -> Result<(), Failure> {
+        let mut children =
+            set.members.iter().map(|member| self.start(member)).collect::<Result<Vec<_>, _>>()?;
+        let mut is_new = true;
+        for (member, child) in set.members.iter().zip(&mut children) {
+            is_new &= self.connect(member, child)?.hello().set_name.is_none();
+        }
+        if is_new && let (Some(first), Some(child)) = (set.members.first(), children.first_mut()) {
+            self.initiate(set, first, child)?;
+        }
+        self.wait_for_primary(set, &mut children)?;
+        for (member, child) in set.members.iter().zip(&mut children) {
+            if is_new {
+                self.wait(member, child, |_| {
+                    let connection = Connection::open(&local(member), 0)?;
+                    let hello = connection.hello();
+                    Ok((hello.is_writable || hello.is_secondary).then_some(()))
+                })?;
+            }
+            if child.is_some() {
+                say!("  {:<10} {}", member.name, member.host());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until any member of the set is a primary.
+    fn wait_for_primary(&self, set: &SetPlan<'_>, children: &mut [Option<Child>]) -> Result<(), Failure> {
+        let mut turn = 0;
+        let (Some(first), Some(child)) = (set.members.first(), children.first_mut()) else { return Ok(()) };
+        self.wait(first, child, |_| {
+            let member = set.members.get(turn % set.members.len()).copied().unwrap_or(first);
+            turn += 1;
+            Ok(Connection::open(&local(member), 0)?.hello().is_writable.then_some(()))
+        })
+        .map_err(|failure| failure.during(&format!("waiting for a primary of {}", set.name)))
     }
 
     fn connect(&self, member: &Member, child: &mut Option<Child>) -> Result<Connection, Failure> {
         self.wait(member, child, |_| Connection::open(&local(member), 0).map(Some))
     }
 
-    fn initiate(&self, member: &Member, child: &mut Option<Child>) -> Result<(), Failure> {
-        let mut config = doc! { "_id": &member.name, "members": [{ "_id": 0, "host": member.host() }] };
+    fn initiate(&self, set: &SetPlan<'_>, member: &Member, child: &mut Option<Child>) -> Result<(), Failure> {
+        let members =
+            (0_i32..).zip(&set.members).map(|(id, member)| doc! { "_id": id, "host": member.host() });
+        let mut config = doc! { "_id": set.name, "members": members.collect::<Vec<_>>() };
         if member.role == Role::Config {
             config.insert("configsvr", true);
         }
@@ -118,7 +158,7 @@ impl Plan<'_> {
             Err(Error::Server(error)) if error.code == ALREADY_INITIALIZED => Ok(Some(())),
             Err(error) => Err(error),
         })
-        .map_err(|failure| failure.during(&format!("initiating {}", member.name)))
+        .map_err(|failure| failure.during(&format!("initiating {}", set.name)))
     }
 
     fn add_shards(&self, router: &Member) -> Result<(), Failure> {
@@ -127,12 +167,11 @@ impl Plan<'_> {
             .get_array("shards")
             .into_iter()
             .flatten()
-            .filter_map(|shard| shard.as_document()?.get_str("host").ok())
+            .filter_map(|shard| shard.as_document()?.get_str("_id").ok())
             .collect();
         for shard in self.layout.shards() {
-            let address = format!("{}/{}", shard.name, shard.host());
-            if !known.contains(&address.as_str()) {
-                let command = doc! { "addShard": address, "name": &shard.name };
+            if !known.contains(&shard.name) {
+                let command = doc! { "addShard": shard.address(), "name": shard.name };
                 self.on_router(router, &format!("adding {}", shard.name), "admin", &command)?;
             }
         }

@@ -44,16 +44,35 @@ impl fmt::Display for Role {
     }
 }
 
-/// One process. The name of a shard's or config server's process is also that of its replica set.
+/// Members of one replica set that can be planned: more have no vote.
+pub(crate) const REPLICA_COUNT_MAX: u16 = 7;
+
+/// One process. The first member of a replica set has the set's name, the others one with their number behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) port: u16,
+    /// The replica set, where its name is not the process's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) set: Option<String>,
 }
 
 impl Member {
+    /// Member `number` of a set, counted from 1.
+    pub(crate) fn of_set(set: &str, role: Role, number: u16, port: u16) -> Member {
+        match number {
+            1 => Member { name: set.to_owned(), role, port, set: None },
+            _ => Member { name: format!("{set}-{number}"), role, port, set: Some(set.to_owned()) },
+        }
+    }
+
+    /// The name of its replica set.
+    pub(crate) fn set_name(&self) -> &str {
+        self.set.as_deref().unwrap_or(&self.name)
+    }
+
     /// `host:port`.
     pub(crate) fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -61,7 +80,22 @@ impl Member {
 
     /// The shard that it is a member of.
     pub(crate) fn shard(&self) -> Option<&str> {
-        (self.role == Role::Shard).then_some(self.name.as_str())
+        (self.role == Role::Shard).then(|| self.set_name())
+    }
+}
+
+/// A replica set of the plan: its members, the first one first.
+#[derive(Debug, Clone)]
+pub(crate) struct SetPlan<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) members: Vec<&'a Member>,
+}
+
+impl SetPlan<'_> {
+    /// `name/host:port,host:port`.
+    pub(crate) fn address(&self) -> String {
+        let hosts: Vec<String> = self.members.iter().map(|member| member.host()).collect();
+        format!("{}/{}", self.name, hosts.join(","))
     }
 }
 
@@ -78,7 +112,12 @@ impl Layout {
     ///
     /// # Errors
     /// If one of the two named ports is taken, or no free ports are left.
-    pub(crate) fn plan(shards: u16, router_port: u16, config_port: Option<u16>) -> Result<Layout, Failure> {
+    pub(crate) fn plan(
+        shards: u16,
+        replicas: u16,
+        router_port: u16,
+        config_port: Option<u16>,
+    ) -> Result<Layout, Failure> {
         ports::check_free(router_port, "--port")?;
         let config_port = match config_port {
             Some(port) if port == router_port => {
@@ -94,30 +133,69 @@ impl Layout {
         let mut layout = Layout {
             version: VERSION,
             members: vec![
-                Member { name: "config".to_owned(), role: Role::Config, port: config_port },
-                Member { name: "router".to_owned(), role: Role::Router, port: router_port },
+                Member::of_set("config", Role::Config, 1, config_port),
+                Member { name: "router".to_owned(), role: Role::Router, port: router_port, set: None },
             ],
         };
+        layout.add_members("config", Role::Config, 2..=replicas)?;
         layout.add_shards(shards)?;
         Ok(layout)
     }
 
-    /// Adds shards until there are `count`.
+    /// Adds shards until there are `count`, of as many members as the config server has.
     pub(crate) fn add_shards(&mut self, count: u16) -> Result<(), Failure> {
-        for number in self.shards().count() + 1..=usize::from(count) {
-            let taken: Vec<u16> = self.members.iter().map(|member| member.port).collect();
-            let after = taken.iter().copied().max().unwrap_or(0);
-            let port = ports::next_free(after, &taken)?;
-            self.members.push(Member { name: format!("shard{number}"), role: Role::Shard, port });
+        let replicas = self.replicas();
+        for number in self.shards().len() + 1..=usize::from(count) {
+            self.add_members(&format!("shard{number}"), Role::Shard, 1..=replicas)?;
         }
         Ok(())
     }
 
-    pub(crate) fn shards(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(|member| member.role == Role::Shard)
+    fn add_members(
+        &mut self,
+        set: &str,
+        role: Role,
+        numbers: std::ops::RangeInclusive<u16>,
+    ) -> Result<(), Failure> {
+        for number in numbers {
+            let taken: Vec<u16> = self.members.iter().map(|member| member.port).collect();
+            let after = taken.iter().copied().max().unwrap_or(0);
+            let port = ports::next_free(after, &taken)?;
+            self.members.push(Member::of_set(set, role, number, port));
+        }
+        Ok(())
     }
 
-    /// The one member of a role that has one.
+    /// Members of each replica set.
+    pub(crate) fn replicas(&self) -> u16 {
+        let count = self.members.iter().filter(|member| member.role == Role::Config).count();
+        u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// The shards.
+    pub(crate) fn shards(&self) -> Vec<SetPlan<'_>> {
+        self.sets(Role::Shard)
+    }
+
+    /// The replica sets of a role, in the order of the plan.
+    pub(crate) fn sets(&self, role: Role) -> Vec<SetPlan<'_>> {
+        let mut sets: Vec<SetPlan<'_>> = Vec::new();
+        for member in self.members.iter().filter(|member| member.role == role) {
+            match sets.iter_mut().find(|set| set.name == member.set_name()) {
+                Some(set) => set.members.push(member),
+                None => sets.push(SetPlan { name: member.set_name(), members: vec![member] }),
+            }
+        }
+        sets
+    }
+
+    /// The config server's replica set.
+    pub(crate) fn config(&self) -> Result<SetPlan<'_>, Failure> {
+        self.the(Role::Config)?;
+        self.sets(Role::Config).into_iter().next().ok_or_else(|| Failure::new("cluster.json names no config"))
+    }
+
+    /// The first member of a role.
     pub(crate) fn the(&self, role: Role) -> Result<&Member, Failure> {
         self.members.iter().find(|member| member.role == role).ok_or_else(|| {
             Failure::new(format!("cluster.json names no {role}"))
@@ -235,14 +313,14 @@ mod tests {
         assert!(home.load().unwrap().is_none());
         assert!(Home::open(dir.path()).is_err());
         let base = ports::next_free(42_000, &[]).unwrap();
-        let mut layout = Layout::plan(2, base, None).unwrap();
+        let mut layout = Layout::plan(2, 1, base, None).unwrap();
         home.save(&layout).unwrap();
         assert_eq!(Home::open(dir.path()).unwrap().1, layout);
         let before = layout.members.clone();
         layout.add_shards(3).unwrap();
         assert_eq!(layout.members[..before.len()], before);
         assert_eq!(
-            layout.shards().map(|shard| shard.name.as_str()).collect::<Vec<_>>(),
+            layout.shards().iter().map(|shard| shard.name).collect::<Vec<_>>(),
             ["shard1", "shard2", "shard3"]
         );
         let mut ports: Vec<u16> = layout.members.iter().map(|member| member.port).collect();
@@ -250,6 +328,28 @@ mod tests {
         ports.dedup();
         assert_eq!(ports.len(), 5);
         assert_eq!(layout.uri().unwrap(), format!("mongodb://127.0.0.1:{base}/"));
+    }
+
+    #[test]
+    fn sets_of_several_members_are_planned_and_grow_alike() {
+        let base = ports::next_free(42_500, &[]).unwrap();
+        let mut layout = Layout::plan(1, 3, base, None).unwrap();
+        layout.add_shards(2).unwrap();
+        assert_eq!(layout.replicas(), 3);
+        let names: Vec<&str> = layout.members.iter().map(|member| member.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "config", "router", "config-2", "config-3", "shard1", "shard1-2", "shard1-3", "shard2",
+                "shard2-2", "shard2-3"
+            ]
+        );
+        let shard = &layout.shards()[1];
+        assert_eq!((shard.name, shard.members.len()), ("shard2", 3));
+        assert_eq!(shard.address().matches(',').count(), 2);
+        assert_eq!(shard.members[2].set_name(), "shard2");
+        let text = serde_json::to_string(&layout).unwrap();
+        assert_eq!(serde_json::from_str::<Layout>(&text).unwrap(), layout);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod bring_up;
 pub(crate) mod down;
 mod layout;
 mod lock;
+mod memory;
 mod ports;
 pub(crate) mod process;
 pub(crate) mod status;

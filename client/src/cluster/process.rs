@@ -72,14 +72,11 @@ fn arguments(member: &Member, home: &Home, layout: &Layout) -> Result<Vec<OsStri
     let mut arguments: Vec<OsString> = match member.role {
         Role::Config | Role::Shard => vec![
             "--replSet".into(),
-            member.name.clone().into(),
+            member.set_name().to_owned().into(),
             "--dbpath".into(),
             home.data_dir(member).into_os_string(),
         ],
-        Role::Router => {
-            let config = layout.the(Role::Config)?;
-            vec!["--configdb".into(), format!("{}/{}", config.name, config.host()).into()]
-        }
+        Role::Router => vec!["--configdb".into(), layout.config()?.address().into()],
     };
     arguments.extend([
         "--port".into(),
@@ -191,7 +188,7 @@ mod tests {
     fn only_our_own_process_is_believed() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(dir.path()).unwrap();
-        let member = Member { name: "shard1".to_owned(), role: Role::Shard, port: 4 };
+        let member = Member { name: "shard1".to_owned(), role: Role::Shard, port: 4, set: None };
         assert!(running(&member, &home).is_none(), "no pid file");
         fs::write(home.pid_file(&member), format!("{}\n", std::process::id())).unwrap();
         assert!(running(&member, &home).is_none(), "this test is not a shard server");
@@ -223,7 +220,7 @@ mod tests {
     fn the_end_of_a_log_is_shown() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(dir.path()).unwrap();
-        let member = Member { name: "router".to_owned(), role: Role::Router, port: 4 };
+        let member = Member { name: "router".to_owned(), role: Role::Router, port: 4, set: None };
         assert!(log_tail(&member, &home).contains("cannot be read"));
         let text: String = (0..100).map(|number| format!("line {number}\n")).collect();
         fs::write(home.log_file(&member), text).unwrap();

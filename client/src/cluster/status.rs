@@ -46,7 +46,7 @@ fn print(survey: &Survey) {
             one.shard.clone().unwrap_or_default(),
             one.host.clone(),
             one.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-            if one.running { "running" } else { "down" }.to_owned(),
+            one.state.unwrap_or(if one.running { "running" } else { "down" }).to_owned(),
         ]);
     }
     say!("{}", processes.trim_fmt());

@@ -32,6 +32,8 @@ pub(crate) struct ProcessState {
     pub(crate) host: String,
     pub(crate) pid: Option<i32>,
     pub(crate) running: bool,
+    /// `primary`, `secondary` or `other` for a member of a replica set that answers.
+    pub(crate) state: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +84,7 @@ pub(crate) fn survey(layout: &Layout, home: &Home) -> Survey {
             host: member.host(),
             pid: pid.map(|pid| pid.as_raw_nonzero().get()),
             running: pid.is_some(),
+            state: pid.and_then(|_| state(member)),
         });
         if pid.is_none() {
             survey.problems.push(format!("{} is down", member.name));
@@ -102,10 +105,18 @@ pub(crate) fn survey(layout: &Layout, home: &Home) -> Survey {
         }
     }
     let mut counts = BTreeMap::new();
-    for shard in layout.shards().filter(|shard| runs(&shard.name)) {
-        match count_documents(shard) {
-            Ok(found) => drop(counts.insert(shard.name.clone(), found)),
-            Err(error) => problems.push(format!("{} does not answer: {error}", shard.name)),
+    let is_primary =
+        |name: &str| survey.processes.iter().any(|one| one.name == name && one.state == Some("primary"));
+    for shard in layout.shards() {
+        let runs: Vec<&Member> = shard.members.iter().copied().filter(|member| runs(&member.name)).collect();
+        match runs.iter().find(|member| is_primary(&member.name)) {
+            Some(primary) => match count_documents(primary) {
+                Ok(found) => drop(counts.insert(shard.name.to_owned(), found)),
+                Err(error) => problems.push(format!("{} does not answer: {error}", primary.name)),
+            },
+            // Where no member runs that is said already.
+            None if !runs.is_empty() => problems.push(format!("{} has no primary", shard.name)),
+            None => {}
         }
     }
     survey.problems.extend(problems);
@@ -119,10 +130,7 @@ type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 fn shards(layout: &Layout, catalogue: Option<&Catalogue>, counts: &Counts) -> Vec<ShardState> {
     let listed = match catalogue {
         Some(catalogue) => catalogue.shards.clone(),
-        None => layout
-            .shards()
-            .map(|shard| (shard.name.clone(), format!("{}/{}", shard.name, shard.host())))
-            .collect(),
+        None => layout.shards().iter().map(|shard| (shard.name.to_owned(), shard.address())).collect(),
     };
     listed
         .into_iter()
@@ -239,6 +247,20 @@ fn count_documents(shard: &Member) -> Result<BTreeMap<String, u64>, Error> {
     Ok(counts)
 }
 
+/// What a member of a replica set says it is; `None` for a router, and for what does not answer.
+fn state(member: &Member) -> Option<&'static str> {
+    if member.role == Role::Router {
+        return None;
+    }
+    let connection = open(member).ok()?;
+    let hello = connection.hello();
+    Some(match (hello.is_writable, hello.is_secondary) {
+        (true, _) => "primary",
+        (false, true) => "secondary",
+        (false, false) => "other",
+    })
+}
+
 fn open(member: &Member) -> Result<Connection, Error> {
     let mut uri = Uri::local(member.port);
     uri.options.connect_timeout = ANSWER_WAIT;
@@ -266,7 +288,7 @@ mod tests {
 
     fn member(fake: &Fake, name: &str, role: Role) -> Member {
         let port = fake.address().rsplit(':').next().unwrap().parse().unwrap();
-        Member { name: name.to_owned(), role, port }
+        Member { name: name.to_owned(), role, port, set: None }
     }
 
     fn cursor(ns: &str, documents: Vec<Document>) -> Answer {
@@ -321,7 +343,7 @@ mod tests {
         let counted = count_documents(&member(&shard, "shard1", Role::Shard)).unwrap();
         assert_eq!(counted, BTreeMap::from([("g.c".to_owned(), 10), ("g.u".to_owned(), 3)]));
         let counts = BTreeMap::from([("shard1".to_owned(), counted)]);
-        let layout = Layout::plan(1, super::super::ports::next_free(43_000, &[]).unwrap(), None).unwrap();
+        let layout = Layout::plan(1, 1, super::super::ports::next_free(43_000, &[]).unwrap(), None).unwrap();
         let shards = shards(&layout, Some(&catalogue), &counts);
         let seen: Vec<_> = shards.iter().map(|one| (one.name.as_str(), one.chunks, one.documents)).collect();
         assert_eq!(seen, [("shard1", Some(2), Some(13)), ("shard2", Some(1), None)]);

@@ -1,7 +1,8 @@
 //! `shoal up`: makes the plan or takes the one that is there, starts what does not run, and prints what to do next.
 
-use super::layout::{Home, Layout, Role, SHARD_COUNT_MAX};
+use super::layout::{Home, Layout, REPLICA_COUNT_MAX, Role, SHARD_COUNT_MAX};
 use super::lock::Lock;
+use super::memory::{self, Replicas};
 use super::process::{self, Binaries};
 use super::stop::{Stopped, stop};
 use super::{Directory, bring_up, ports};
@@ -22,6 +23,7 @@ const WATCH_STEP: Duration = Duration::from_millis(500);
 #[command(after_help = "\
 Examples:
   shoal up --shards 2 --dir ./data                 a new cluster; mongodb://127.0.0.1:27017/
+  shoal up --shards 2 --replicas 1 --dir ./data    the same without replication: the least memory
   shoal up --dir ./data                            the same cluster with its data, after `shoal down` or a crash
   shoal up --shards 3 --dir ./data                 the same cluster with one more shard
   shoal up --shards 2 --dir ./data2 --port 28000   a second cluster beside it
@@ -40,9 +42,9 @@ pub(crate) struct Options {
     /// Port of the config server [default: the next free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     config_port: Option<u16>,
-    /// Members of each replica set; only 1 is built so far
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    replicas: u16,
+    /// Members of each replica set, the config server's too [default: 3 where memory allows, else 1; or what the directory has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(REPLICA_COUNT_MAX)))]
+    replicas: Option<u16>,
     /// Stay until Ctrl-C or SIGTERM, then stop the cluster
     #[arg(long)]
     foreground: bool,
@@ -56,15 +58,10 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let begin = Instant::now();
-    if options.replicas != 1 {
-        return Err(
-            Failure::new("replica sets of several members are not built yet").next("use --replicas 1")
-        );
-    }
     let binaries = Binaries::find(options.bin_dir.as_deref())?;
     let home = Home::create(&options.directory.dir)?;
     let lock = Lock::take(&home)?;
-    let layout = layout(options, &home)?;
+    let (layout, why) = layout(options, &home)?;
     let running: Vec<bool> =
         layout.members.iter().map(|member| process::running(member, &home).is_some()).collect();
     for (member, runs) in layout.members.iter().zip(&running) {
@@ -75,7 +72,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     home.save(&layout)?;
     let was_up = running.iter().all(|runs| *runs);
     if !was_up {
-        say!("starting a cluster of {} shards in {}", layout.shards().count(), home.path().display());
+        say!("starting a cluster of {} shards in {}", layout.shards().len(), home.path().display());
+        say!("each replica set has {}", why);
     }
     let deadline = begin + Duration::from_secs(options.timeout);
     if let Err(failure) = bring_up::bring_up(&layout, &home, &binaries, deadline, was_up) {
@@ -94,15 +92,29 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if options.foreground { stay(&layout, &home) } else { Ok(()) }
 }
 
-/// The plan of the directory, grown if more shards are asked for, or a new one.
-fn layout(options: &Options, home: &Home) -> Result<Layout, Failure> {
+/// The plan of the directory, grown if more shards are asked for, or a new one; and how many members its sets have, with the reason.
+fn layout(options: &Options, home: &Home) -> Result<(Layout, String), Failure> {
     let Some(mut layout) = home.load()? else {
-        return Layout::plan(
-            options.shards.unwrap_or(DEFAULT_SHARDS),
-            options.port.unwrap_or(DEFAULT_PORT),
-            options.config_port,
-        );
+        let shards = options.shards.unwrap_or(DEFAULT_SHARDS);
+        let Replicas { count, why } = match options.replicas {
+            Some(count) => Replicas::asked(count),
+            None => memory::choose(shards),
+        };
+        let port = options.port.unwrap_or(DEFAULT_PORT);
+        return Ok((Layout::plan(shards, count, port, options.config_port)?, why));
     };
+    let replicas = layout.replicas();
+    if options.replicas.is_some_and(|wanted| wanted != replicas) {
+        return Err(Failure::new(format!(
+            "the replica sets in {} have {replicas} member{} each",
+            home.path().display(),
+            if replicas == 1 { "" } else { "s" }
+        ))
+        .next(
+            "leave out --replicas, or make another cluster with another --dir; rs.add() adds members by hand",
+        ));
+    }
+    let why = Replicas::planned(replicas).why;
     for (flag, wanted, role) in
         [("--port", options.port, Role::Router), ("--config-port", options.config_port, Role::Config)]
     {
@@ -115,7 +127,7 @@ fn layout(options: &Options, home: &Home) -> Result<Layout, Failure> {
             .next(format!("leave out {flag}, or make another cluster with another --dir")));
         }
     }
-    let shards = layout.shards().count();
+    let shards = layout.shards().len();
     match options.shards {
         Some(wanted) if usize::from(wanted) < shards => {
             Err(Failure::new(format!("the cluster in {} has {shards} shards", home.path().display()))
@@ -123,9 +135,9 @@ fn layout(options: &Options, home: &Home) -> Result<Layout, Failure> {
         }
         Some(wanted) => {
             layout.add_shards(wanted)?;
-            Ok(layout)
+            Ok((layout, why))
         }
-        None => Ok(layout),
+        None => Ok((layout, why)),
     }
 }
 

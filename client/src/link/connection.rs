@@ -24,6 +24,8 @@ pub(crate) struct Hello {
     pub(crate) set_name: Option<String>,
     /// It takes writes.
     pub(crate) is_writable: bool,
+    /// It follows a primary and has all that its set had when it joined.
+    pub(crate) is_secondary: bool,
     /// It knows logical sessions.
     pub(crate) has_sessions: bool,
 }
@@ -131,6 +133,7 @@ impl Connection {
         self.hello = Hello {
             is_router: answer.get_str("msg").is_ok_and(|msg| msg == "isdbgrid"),
             set_name: answer.get_str("setName").ok().map(str::to_owned),
+            is_secondary: answer.get_bool("secondary").unwrap_or(false),
             is_writable: answer
                 .get_bool("isWritablePrimary")
                 .or_else(|_| answer.get_bool("ismaster"))

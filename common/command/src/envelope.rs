@@ -3,7 +3,8 @@
 use bson::RawBsonRef;
 use std::time::Duration;
 use types::{
-    Code, Fault, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid, WriteConcern,
+    Code, Fault, MemberChoice, Namespace, ReadConcern, ReadPreference, SessionId, Timestamp, TxnNumber, Uuid,
+    WriteConcern,
 };
 
 /// The generic arguments of a command, parsed once at the door.
@@ -20,6 +21,8 @@ pub struct Envelope {
     pub read_concern: ReadConcern,
     /// `None` where the client named none.
     pub write_concern: Option<WriteConcern>,
+    /// A router put the write concern there, because an administrator set it for all.
+    pub write_concern_is_default: bool,
     /// `maxTimeMS`; `None` where there is no bound.
     pub max_time: Option<Duration>,
     pub read_preference: ReadPreference,
@@ -98,10 +101,12 @@ impl Envelope {
                 }
                 ("writeConcern", RawBsonRef::Document(concern)) => {
                     envelope.write_concern = Some(WriteConcern::parse(concern)?);
+                    envelope.write_concern_is_default =
+                        concern.get_str("provenance").is_ok_and(|source| source == "customDefault");
                 }
                 ("maxTimeMS", value) => envelope.max_time = max_time(value)?,
                 ("$readPreference", RawBsonRef::Document(preference)) => {
-                    envelope.read_preference = ReadPreference::parse(preference)?;
+                    envelope.read_preference = MemberChoice::parse(preference)?.mode;
                 }
                 ("$clusterTime", RawBsonRef::Document(time)) => {
                     if let Ok(Some(RawBsonRef::Timestamp(ts))) = time.get("clusterTime") {

@@ -13,6 +13,7 @@ pub mod registry;
 pub mod reply;
 pub mod request;
 pub mod rewrite;
+mod rw_defaults;
 
 pub use admin::*;
 pub use context::{Client, Context, Routing};
@@ -25,3 +26,4 @@ pub use registry::{Access, BoxFuture, Handler, Spec, missing};
 pub use reply::{CursorBatch, CursorReply, Upserted, WriteConcernError, WriteError, WriteOutcome};
 pub use request::{Reply, Request, Sequence};
 pub use rewrite::Rewrite;
+pub use rw_defaults::RwDefaults;

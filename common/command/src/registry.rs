@@ -29,6 +29,13 @@ pub enum Access {
     Missing,
 }
 
+impl Access {
+    /// Whether the command changes what is stored.
+    pub fn is_change(self) -> bool {
+        matches!(self, Access::Write | Access::Admin)
+    }
+}
+
 /// A command's entry in the table.
 pub struct Spec<S> {
     pub name: &'static str,

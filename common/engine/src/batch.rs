@@ -3,7 +3,7 @@
 
 use bson::{RawDocument, RawDocumentBuf};
 use command::{CursorReply, Reply};
-use types::{Fault, Namespace, limits};
+use types::{Fault, Namespace, Timestamp, limits};
 
 /// A batch while it grows.
 pub(crate) struct Batch {
@@ -25,6 +25,11 @@ impl Batch {
     pub(crate) fn next(ns: &Namespace, asked: Option<u64>) -> Batch {
         let count_max = asked.map_or(usize::MAX, |asked| usize::try_from(asked).unwrap_or(usize::MAX));
         Batch { reply: CursorReply::next(ns), count_max }
+    }
+
+    /// Says at which time the cursor reads.
+    pub(crate) fn set_time(&mut self, at: Option<Timestamp>) {
+        self.reply.set_time(at);
     }
 
     /// Whether the batch has all the documents that were asked for.

@@ -1,9 +1,9 @@
 //! Cursors between two batches: what produces their documents, and the reply that opens or continues them.
 
-use crate::Engine;
 use crate::batch::Batch;
 use crate::exec::Producer;
 use crate::tail::{self, Tail};
+use crate::{Engine, HasEngine};
 use command::{Context, GetMore, Reply};
 use std::time::Instant;
 use types::{Fault, Namespace};
@@ -41,11 +41,15 @@ pub(crate) async fn open(
     wish: Wish,
 ) -> Result<Reply, Fault> {
     let mut batch = Batch::first(ns, wish.batch_size);
+    batch.set_time(producer.view().and_then(|view| view.at_cluster_time()));
     let exhausted = producer.fill(engine, ctx, &mut batch).await?;
     if exhausted || wish.single_batch {
         return batch.finish(0);
     }
     let (ns, session) = (ns.clone(), ctx.envelope.session);
+    if let Some(view) = producer.view() {
+        view.rest();
+    }
     let cursor = OpenCursor { producer, tail: wish.tail };
     let id = match wish.no_timeout {
         true => engine.cursors().insert_without_timeout(ns, session, cursor)?,
@@ -58,9 +62,14 @@ pub(crate) async fn open(
 ///
 /// # Errors
 /// `CursorNotFound` (43) and its kin; those of the query, after which the cursor is gone.
-pub(crate) async fn more(engine: &Engine, ctx: &Context, request: &GetMore) -> Result<Reply, Fault> {
+pub(crate) async fn more(host: &dyn HasEngine, ctx: &Context, request: &GetMore) -> Result<Reply, Fault> {
+    let engine: &Engine = host.engine();
     let mut taken = engine.cursors().take(request.cursor_id, &request.ns, ctx.envelope.session)?;
     let mut batch = Batch::next(&request.ns, request.batch_size.map(std::num::NonZeroU64::get));
+    if let Some(view) = taken.producer.view() {
+        view.refresh(host, ctx).await?;
+        batch.set_time(view.at_cluster_time());
+    }
     let waits = taken.tail.filter(|tail| tail.await_data);
     let exhausted = match waits {
         None if ctx.envelope.max_time.is_some() => {
@@ -76,6 +85,9 @@ pub(crate) async fn more(engine: &Engine, ctx: &Context, request: &GetMore) -> R
             let unbound = Context { deadline: None, ..ctx.clone() };
             'fill: loop {
                 let seen = tail::place(engine, tail)?;
+                if let Some(view) = taken.producer.view() {
+                    view.refresh(host, ctx).await?;
+                }
                 let exhausted = taken.producer.fill(engine, &unbound, &mut batch).await?;
                 if exhausted || !batch.is_empty() {
                     break exhausted;
@@ -90,6 +102,9 @@ pub(crate) async fn more(engine: &Engine, ctx: &Context, request: &GetMore) -> R
     };
     if exhausted {
         return batch.finish(0);
+    }
+    if let Some(view) = taken.producer.view() {
+        view.rest();
     }
     // Killed meanwhile: the batch is still good, the cursor is gone.
     match taken.put_back() {

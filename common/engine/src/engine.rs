@@ -1,6 +1,7 @@
 //! The state that commands share: the store, the open cursors, and the bound on long work.
 
 use crate::cursor::OpenCursor;
+use crate::defaults::Defaults;
 use crate::exec::Scan;
 use crate::index_uses::IndexUses;
 use crate::plan::Access;
@@ -22,6 +23,7 @@ pub struct Engine {
     long_work: Semaphore,
     index_uses: IndexUses,
     ttl: TtlMonitor,
+    defaults: Defaults,
 }
 
 impl Engine {
@@ -34,6 +36,7 @@ impl Engine {
             long_work: Semaphore::new(LONG_WORK_COUNT_MAX),
             index_uses: IndexUses::new(runtime::clock::now_millis()),
             ttl: TtlMonitor::default(),
+            defaults: Defaults::default(),
         })
     }
 
@@ -57,6 +60,11 @@ impl Engine {
         &self.ttl
     }
 
+    /// The concerns of clients that name none.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
     /// Counts the index that a scan goes by, once per scan.
     pub(crate) fn note_use(&self, scan: &Scan) {
         if scan.keys_examined == 0
@@ -64,6 +72,11 @@ impl Engine {
         {
             self.index_uses.add(access.index.id);
         }
+    }
+
+    /// Moves the clock to a time that somebody else has seen.
+    pub(crate) fn observe(&self, seen: Timestamp) {
+        self.clock.observe(seen);
     }
 
     pub(crate) fn tick(&self) -> Timestamp {

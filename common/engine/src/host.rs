@@ -1,12 +1,12 @@
 //! What the engine asks of the server around it: who owns a document, who may write, when a write counts as acknowledged.
-//! The defaults are those of a member that stands alone and owns all that it stores.
+//! The defaults are those of a member that owns all that it stores.
 
 use crate::Engine;
-use bson::RawDocument;
+use bson::{RawDocument, RawDocumentBuf};
 use command::{BoxFuture, WriteConcernError};
 use std::sync::Arc;
 use std::time::Instant;
-use types::{Code, Fault, Namespace, OpTime, ReadConcern, W, WriteConcern};
+use types::{Fault, Namespace, OpTime, ReadAt, ReadConcern, WriteConcern};
 
 /// Tells which stored documents belong to this shard; the others are invisible.
 pub trait DocumentFilter: Send + Sync {
@@ -73,35 +73,47 @@ pub trait HasEngine: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Ends when the write is as safe as `concern` asks. Here: a set of one member, so its own journal is the majority.
+    /// Ends when the write is as safe as `concern` asks.
     fn acknowledge(
         &self,
         op_time: OpTime,
         concern: &WriteConcern,
         deadline: Option<Instant>,
-    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
-        crate::acknowledge::single_member(self.engine(), op_time, concern, deadline)
+    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>>;
+
+    /// The write concern of clients that name none, where no administrator set one.
+    fn implicit_write_concern(&self) -> WriteConcern {
+        WriteConcern::default()
     }
 
-    /// Ends when a read with this concern may take the newest snapshot. Here: at once, unless a later time is asked for.
-    fn read_ready(&self, concern: &ReadConcern, deadline: Option<Instant>) -> BoxFuture<Result<(), Fault>> {
-        crate::acknowledge::read_ready(self.engine(), concern, deadline)
+    /// Whether this member keeps the defaults of clients that name no concern.
+    ///
+    /// # Errors
+    /// 51301 on a shard, whose cluster keeps them.
+    fn check_keeps_defaults(&self, command: &str) -> Result<(), Fault> {
+        let _ = command;
+        Ok(())
     }
-}
 
-/// Whether a set of one member can ever satisfy the concern.
-pub(crate) fn satisfiable_alone(concern: &WriteConcern) -> Result<(), WriteConcernError> {
-    match &concern.w {
-        W::Majority | W::Count(0 | 1) => Ok(()),
-        W::Count(_) => Err(WriteConcernError {
-            code: Code::CannotSatisfyWriteConcern,
-            message: "Not enough data-bearing nodes".to_owned(),
-            info: None,
-        }),
-        W::Mode(mode) => Err(WriteConcernError {
-            code: Code::UnknownReplWriteConcern,
-            message: format!("No write concern mode named '{mode}' found in replica set configuration"),
-            info: None,
-        }),
+    /// Called after the defaults were changed through this member.
+    fn defaults_changed(&self) {}
+
+    /// Whether nothing is to be written now that no client asks for: somebody copies the files.
+    fn holds_background_writes(&self) -> bool {
+        false
     }
+
+    /// The documents of a collection that is shown but not stored; `None` for all others.
+    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        let _ = ns;
+        None
+    }
+
+    /// Ends when a read with this concern is possible, and says where to take its snapshot. Asked only where the newest snapshot
+    /// will not do.
+    fn read_ready(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> BoxFuture<Result<ReadAt, Fault>>;
 }

@@ -1,11 +1,11 @@
 //! Executes typed commands against one member's own storage: plans, scans, writes, collections and indexes.
 //! Used by shard and config server alike through [`HasEngine`]; knows nothing of routing tables, elections or sockets.
 
-mod acknowledge;
 mod batch;
 mod commands;
 mod cursor;
 mod ddl;
+mod defaults;
 mod engine;
 mod exec;
 mod explain;
@@ -19,10 +19,12 @@ mod sources;
 mod stats;
 mod tail;
 mod ttl;
+mod view;
 mod write;
 
 pub use commands::commands;
 pub use cursor::OpenCursor;
+pub use defaults::Defaults;
 pub use engine::Engine;
 pub use host::{Disk, DocumentFilter, HasEngine, Identity};
 pub use index_uses::IndexUses;

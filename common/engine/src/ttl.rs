@@ -80,7 +80,7 @@ impl TtlMonitor {
                     () = tokio::time::sleep(pause) => {}
                     () = monitor.wake.notified() => continue,
                 }
-                if monitor.is_enabled() {
+                if monitor.is_enabled() && !host.holds_background_writes() {
                     monitor.pass(&*host).await;
                 }
             }

@@ -63,6 +63,4 @@ async fn operations_stop() {
         assert_eq!(late.run(&host).await.unwrap_err().code.number(), 50, "{command}");
         host.run(command).await;
     }
-    let snapshot = doc! {"find": "c", "readConcern": {"level": "snapshot"}};
-    assert_eq!(host.code(snapshot).await, 238);
 }

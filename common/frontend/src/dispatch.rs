@@ -3,7 +3,7 @@
 use crate::counters::Counters;
 use crate::operations::Operation;
 use crate::registry::{Entry, Registry};
-use crate::{Host, reply};
+use crate::{Host, read_concern, reply};
 use bson::RawBsonRef;
 use command::{Access, Client, Context, Envelope, Reply, Request, Routing};
 use futures::FutureExt;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tracing::Instrument;
-use types::{Code, Fault, Label};
+use types::{Code, Fault, Label, ReadConcernLevel};
 
 /// A request and where it came from.
 #[derive(Debug)]
@@ -57,21 +57,35 @@ pub async fn dispatch<S: Host>(host: &Arc<S>, registry: &Registry<S>, call: Call
     own.latency.record(started.elapsed());
     match result {
         // A peer gets the times beside the reply, and finishes it for its own client.
-        Ok(answer) if is_internal => Ok(answer),
-        Ok(answer) => Ok(Reply { doc: reply::finish(answer.doc, host.gossip()) }),
+        Ok((answer, _)) if is_internal => Ok(answer),
+        Ok((answer, is_settled)) => {
+            let gossip = if is_settled { host.gossip_settled() } else { host.gossip() };
+            Ok(Reply { doc: reply::finish(answer.doc, gossip) })
+        }
         Err(fault) => {
             own.failed.increment();
             counters.faults.increment();
-            Err(fault)
+            Err(if is_internal { fault } else { with_topology(host.as_ref(), fault) })
         }
     }
 }
 
-async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Instant) -> Result<Reply, Fault> {
-    let Call { client, request, routing, deadline, killed } = call;
+/// The answer, and whether it is of what a majority has, so that its time is an older one.
+async fn run<S: Host>(
+    host: &Arc<S>,
+    entry: &Entry<S>,
+    call: Call,
+    started: Instant,
+) -> Result<(Reply, bool), Fault> {
+    let Call { client, mut request, routing, deadline, killed } = call;
     let spec = &entry.spec;
-    let envelope = Arc::new(Envelope::parse(&request.body)?);
+    let mut envelope = Envelope::parse(&request.body)?;
+    if let Some(defaults) = host.defaults().filter(|_| !client.internal) {
+        defaults.apply(spec, &mut envelope, &mut request);
+    }
+    let envelope = Arc::new(envelope);
     check(entry, &client, &envelope)?;
+    read_concern::check(spec, &envelope)?;
     if let Some(cluster_time) = envelope.cluster_time {
         host.observe(cluster_time)?;
     }
@@ -94,6 +108,8 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
         body: request.body.clone(),
         started,
         killed: Arc::clone(&ctx.killed),
+        access: spec.access,
+        deposed: false,
     });
     let repeatable =
         spec.access == Access::Write && ctx.envelope.txn_number.is_some() && !ctx.envelope.in_transaction();
@@ -104,7 +120,29 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
         db = %ctx.envelope.db,
         operation_id,
     );
+    let is_settled = spec.access == Access::Read
+        && matches!(
+            ctx.envelope.read_concern.level,
+            Some(ReadConcernLevel::Majority | ReadConcernLevel::Snapshot)
+        );
+    let retryable_after = |fault: Fault| {
+        // Who killed it decides what the client is to do next.
+        let fault = match fault.code == Code::Interrupted && front.operations.is_deposed(operation_id) {
+            true => Fault::new(
+                Code::InterruptedDueToReplStateChange,
+                "operation was interrupted: this member plays another part in its set now",
+            ),
+            false => fault,
+        };
+        if repeatable { label(fault) } else { fault }
+    };
     let command = async {
+        let _writing = match spec.access {
+            Access::Write | Access::Admin if spec.name != "setParameter" => {
+                Some(front.write_lock.enter(deadline, &ctx.killed).await?)
+            }
+            _ => None,
+        };
         let _admitted = match host.admit(spec, &ctx, &request) {
             Some(admission) => admission.await?,
             None => None,
@@ -113,7 +151,8 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
     };
     // A panic costs one client one answer; what must not go on after a panic (a commit, the log) ends the process by itself.
     match AssertUnwindSafe(command.instrument(span)).catch_unwind().await {
-        Ok(result) => result.map_err(|fault| if repeatable { label(fault) } else { fault }),
+        Ok(Ok(reply)) if repeatable => Ok((label_write_concern_error(reply), false)),
+        Ok(result) => result.map(|reply| (reply, is_settled)).map_err(retryable_after),
         Err(panic) => {
             front.counters.panics.increment();
             let why = panic_message(panic.as_ref());
@@ -124,6 +163,33 @@ async fn run<S: Host>(host: &Arc<S>, entry: &Entry<S>, call: Call, started: Inst
             )))
         }
     }
+}
+
+/// Adds `topologyVersion` to an error that tells the driver that this server is not what it took it for.
+fn with_topology<S: Host>(host: &S, fault: Fault) -> Fault {
+    if !fault.code.is_state_change() {
+        return fault;
+    }
+    let mut extra = fault.extra.as_deref().cloned().unwrap_or_default();
+    if matches!(extra.get("topologyVersion"), Ok(None)) {
+        let counter = i64::try_from(*host.topology().borrow()).unwrap_or(i64::MAX);
+        let version = bson::rawdoc! { "processId": host.front().process_id, "counter": counter };
+        extra.append(bson::cstr!("topologyVersion"), version);
+    }
+    fault.with_extra(extra)
+}
+
+/// Marks a reply whose write concern failed in a way after which the driver may send the same numbered statement once more.
+fn label_write_concern_error(mut reply: Reply) -> Reply {
+    let code = match reply.doc.get("writeConcernError") {
+        Ok(Some(RawBsonRef::Document(error))) => error.get_i32("code").map(Code::from_number).ok(),
+        _ => None,
+    };
+    if code.is_some_and(Code::is_retryable) && matches!(reply.doc.get("errorLabels"), Ok(None)) {
+        let labels: bson::RawArrayBuf = [Label::RetryableWriteError.as_str()].into_iter().collect();
+        reply.doc.append(bson::cstr!("errorLabels"), labels);
+    }
+    reply
 }
 
 fn check<S>(entry: &Entry<S>, client: &Client, envelope: &Envelope) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::operations::Operations;
 use crate::parameters::Parameters;
 use crate::registry::Catalogue;
+use crate::write_lock::WriteLock;
 use bson::Document;
 use bson::oid::ObjectId;
 use command::Client;
@@ -44,6 +45,8 @@ pub struct Front {
     pub counters: Counters,
     pub operations: Arc<Operations>,
     pub parameters: Parameters,
+    /// Held by `fsync`.
+    pub write_lock: Arc<WriteLock>,
     /// Offered in hello, in this order.
     pub compressors: Vec<Compressor>,
     next_connection: AtomicI64,
@@ -64,6 +67,7 @@ impl Front {
             counters: Counters::default(),
             operations: Arc::default(),
             parameters: Parameters::standard(),
+            write_lock: Arc::default(),
             compressors: Compressor::OFFERED.to_vec(),
             next_connection: AtomicI64::new(0),
             connections: Mutex::default(),

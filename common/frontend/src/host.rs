@@ -3,7 +3,7 @@
 use crate::Front;
 use bson::Document;
 use bson::oid::ObjectId;
-use command::{BoxFuture, Context, Request, Spec};
+use command::{BoxFuture, Context, Request, RwDefaults, Spec};
 use std::sync::Arc;
 use tokio::sync::watch;
 use types::{Fault, OpTime, SessionId, Timestamp};
@@ -29,6 +29,19 @@ pub struct LastWrite {
     pub majority_date_millis: i64,
 }
 
+impl LastWrite {
+    /// `lastWrite` of hello and serverStatus.
+    pub fn to_document(&self) -> Document {
+        let op_time = |at: OpTime| bson::doc! { "ts": bson::Timestamp::from(at.ts), "t": at.term };
+        bson::doc! {
+            "opTime": op_time(self.op_time),
+            "lastWriteDate": bson::DateTime::from_millis(self.date_millis),
+            "majorityOpTime": op_time(self.majority_op_time),
+            "majorityWriteDate": bson::DateTime::from_millis(self.majority_date_millis),
+        }
+    }
+}
+
 /// A member of a replica set that has a configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemberHello {
@@ -48,6 +61,8 @@ pub struct MemberHello {
     pub arbiter_only: bool,
     pub passive: bool,
     pub hidden: bool,
+    /// How far this member is to stay behind.
+    pub delay_seconds: i64,
     pub tags: Document,
     /// Identity of the election; only the primary has one.
     pub election_id: Option<ObjectId>,
@@ -88,6 +103,11 @@ pub trait Host: Send + Sync + Sized + 'static {
         None
     }
 
+    /// As [`Host::gossip`], for a reply that has nothing but what a majority has.
+    fn gossip_settled(&self) -> Option<Gossip> {
+        self.gossip()
+    }
+
     /// A client's `$clusterTime`.
     ///
     /// # Errors
@@ -103,6 +123,11 @@ pub trait Host: Send + Sync + Sized + 'static {
         _ctx: &Context,
         _request: &Request,
     ) -> Option<BoxFuture<Result<Admitted, Fault>>> {
+        None
+    }
+
+    /// The concerns of clients that name none, where this server only hands commands on; `None` where none are set.
+    fn defaults(&self) -> Option<Arc<RwDefaults>> {
         None
     }
 

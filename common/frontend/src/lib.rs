@@ -14,10 +14,12 @@ mod metrics;
 pub mod operations;
 pub mod parameters;
 mod prefixed;
+mod read_concern;
 pub mod registry;
 pub mod reply;
 mod sniff;
 mod socket;
+pub mod write_lock;
 
 pub use commands::commands;
 pub use dispatch::{Call, dispatch};

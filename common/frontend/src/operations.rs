@@ -1,6 +1,6 @@
 //! The operations that run now, for currentOp and killOp. A few locks, spread by id, so that commands do not meet at one.
 
-use command::{Client, Envelope};
+use command::{Access, Client, Envelope};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct Operation {
     pub body: SharedDoc,
     pub started: Instant,
     pub killed: Arc<AtomicBool>,
+    pub access: Access,
+    /// It was killed because the part that this member plays in its set changed.
+    pub deposed: bool,
 }
 
 /// All running commands of a process.
@@ -69,6 +72,24 @@ impl Operations {
             }
             None => false,
         }
+    }
+
+    /// Asks the operations that `concerned` picks to stop, because this member plays another part now. How many they were.
+    pub fn depose(&self, concerned: impl Fn(&Operation) -> bool) -> usize {
+        let mut count = 0;
+        for shard in &self.shards {
+            for operation in shard.lock().values_mut().filter(|operation| concerned(operation)) {
+                operation.deposed = true;
+                operation.killed.store(true, Ordering::Relaxed);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Whether an operation was killed by [`Operations::depose`].
+    pub fn is_deposed(&self, id: i64) -> bool {
+        self.shard(id).is_some_and(|shard| shard.lock().get(&id).is_some_and(|operation| operation.deposed))
     }
 
     fn shard(&self, id: i64) -> Option<&Mutex<HashMap<i64, Operation>>> {

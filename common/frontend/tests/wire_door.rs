@@ -17,6 +17,64 @@ fn code(reply: &Document) -> i32 {
     reply.get_i32("code").unwrap()
 }
 
+/// What a driver needs to find its way after an election.
+#[tokio::test]
+async fn changes_of_a_members_part_are_told() {
+    let server = Server::start().await;
+    let mut peer = server.connect().await;
+    server.host.topology.send_modify(|version| *version += 5);
+    let refused = peer.run(doc! {"refused": 1, "$db": "d"}).await;
+    let version = refused.get_document("topologyVersion").unwrap();
+    assert_eq!(version.get_object_id("processId").unwrap(), frontend::Host::front(&*server.host).process_id);
+    assert_eq!(version.get_i64("counter").unwrap(), *server.host.topology.borrow() as i64);
+    let other = peer.run(doc! {"nope": 1, "$db": "d"}).await;
+    assert!(!other.contains_key("topologyVersion"));
+
+    // A killed operation says why it was killed.
+    let front = frontend::Host::front(&*server.host).clone();
+    let mut second = server.connect().await;
+    let (reply, ()) = tokio::join!(second.run(doc! {"runsUntilKilled": 1, "$db": "d"}), async {
+        until("the operation", || front.operations.count() == 1).await;
+        assert_eq!(front.operations.depose(|operation| operation.name == "runsUntilKilled"), 1);
+    });
+    assert_eq!(code(&reply), 11602);
+    assert!(reply.contains_key("topologyVersion"));
+
+    let lsid = doc! {"id": bson::Uuid::new()};
+    let numbered = doc! {"update": "c", "$db": "d", "lsid": lsid, "txnNumber": 1_i64};
+    let labels = |reply: &Document| reply.get_array("errorLabels").ok().cloned();
+    assert_eq!(labels(&peer.run(numbered).await), Some(vec![Bson::from("RetryableWriteError")]));
+    assert_eq!(labels(&peer.run(doc! {"update": "c", "$db": "d"}).await), None);
+
+    for (body, expected) in [
+        (doc! {"ping": 1, "$db": "d", "readConcern": {"level": "majority"}}, Some(72)),
+        (doc! {"ping": 1, "$db": "d", "readConcern": {"level": "local"}}, None),
+        (doc! {"insert": "c", "$db": "d", "readConcern": {"level": "snapshot"}}, Some(72)),
+    ] {
+        let reply = peer.run(body.clone()).await;
+        assert_eq!(reply.get_i32("code").ok(), expected, "{body} {reply}");
+    }
+}
+
+/// Writes wait while fsync holds its lock, and everything else goes on.
+#[tokio::test]
+async fn writes_wait_for_the_lock() {
+    let server = Server::start().await;
+    let lock = frontend::Host::front(&*server.host).write_lock.clone();
+    lock.lock(Duration::from_secs(5)).await.unwrap();
+    let mut peer = server.connect().await;
+    let write = doc! {"insert": "c", "$db": "d", "maxTimeMS": 50};
+    assert_eq!(code(&peer.run(write).await), 50);
+    let current = peer.run(doc! {"currentOp": 1, "$db": "admin"}).await;
+    assert!(current.get_bool("fsyncLock").unwrap());
+    let (reply, ()) = tokio::join!(peer.run(doc! {"insert": "c", "$db": "d"}), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        lock.unlock();
+    });
+    assert_eq!(reply.get_f64("ok").unwrap(), 1.0);
+    assert!(!peer.run(doc! {"currentOp": 1, "$db": "admin"}).await.contains_key("fsyncLock"));
+}
+
 #[tokio::test]
 async fn commands_and_their_errors() {
     let server = Server::start().await;

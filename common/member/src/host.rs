@@ -1,21 +1,18 @@
 //! A member as the front end shows it.
 
 use crate::Member;
-use bson::{Document, doc};
+use bson::{Document, RawDocumentBuf, doc};
+use command::{BoxFuture, WriteConcernError};
 use frontend::{Gossip, Hello, LastWrite, MemberHello, Role};
-use types::OpTime;
+use std::time::Instant;
+use types::{Fault, Namespace, OpTime, Timestamp, W, WriteConcern};
 
 /// What hello says.
 pub fn hello(member: &Member) -> Hello {
-    let Some(state) = member.replication.state() else {
-        return Hello { role: Role::Uninitiated, read_only: false };
-    };
-    let config = &state.config;
-    let own_host = &member.replication.identity().host;
-    let own = config.members.iter().find(|other| other.host == *own_host).or(config.members.first());
-    let me = own.map_or_else(|| own_host.clone(), |own| own.host.clone());
-    let (applied, durable) = (member.store.last_op_time(), member.store.durable_op_time());
-    let date_millis = |at: OpTime| i64::from(at.ts.seconds()) * 1000;
+    let view = member.replication.view();
+    let Some(config) = &view.config else { return Hello { role: Role::Uninitiated, read_only: false } };
+    let own = view.own();
+    let me = own.map_or_else(|| member.replication.identity().host.clone(), |own| own.host.clone());
     let hosts_where = |which: &dyn Fn(&repl::MemberConfig) -> bool| -> Vec<String> {
         config
             .members
@@ -24,6 +21,9 @@ pub fn hello(member: &Member) -> Hello {
             .map(|member| member.host.clone())
             .collect()
     };
+    let arbiter_only = own.is_some_and(|own| own.arbiter_only);
+    // A primary that only pauses writes is not writable; drivers look for another one meanwhile.
+    let writable_primary = view.accepts_writes;
     Hello {
         role: Role::Member(Box::new(MemberHello {
             set_name: config.name.clone(),
@@ -31,32 +31,75 @@ pub fn hello(member: &Member) -> Hello {
             hosts: hosts_where(&|member| !member.arbiter_only && member.priority > 0.0),
             passives: hosts_where(&|member| !member.arbiter_only && member.priority == 0.0),
             arbiters: hosts_where(&|member| member.arbiter_only),
-            primary: Some(me.clone()),
+            primary: view.primary_host().map(str::to_owned),
             me,
-            writable_primary: true,
+            writable_primary,
             configsvr: config.configsvr,
-            secondary: false,
-            arbiter_only: false,
-            passive: false,
-            hidden: false,
+            secondary: view.is_secondary(),
+            arbiter_only,
+            passive: own.is_some_and(|own| !own.arbiter_only && own.priority == 0.0),
+            hidden: own.is_some_and(|own| own.hidden),
+            delay_seconds: own.map_or(0, |own| own.secondary_delay_seconds),
             tags: own.map(|own| own.tags.clone()).unwrap_or_default(),
-            election_id: Some(state.election_id),
-            last_write: Some(LastWrite {
-                op_time: applied,
-                date_millis: date_millis(applied),
-                majority_op_time: durable,
-                majority_date_millis: date_millis(durable),
-            }),
+            election_id: view.election_id.filter(|_| writable_primary),
+            last_write: (!arbiter_only).then(|| last_write(member)),
         })),
         read_only: false,
     }
 }
 
+fn last_write(member: &Member) -> LastWrite {
+    let (applied, settled) = (member.store.last_op_time(), member.replication.commit_point());
+    let date_millis = |at: OpTime| i64::from(at.ts.seconds()) * 1000;
+    LastWrite {
+        op_time: applied,
+        date_millis: date_millis(applied),
+        majority_op_time: settled,
+        majority_date_millis: date_millis(settled),
+    }
+}
+
 /// The times for replies; none before the set is initiated.
 pub fn gossip(member: &Member) -> Option<Gossip> {
-    member.replication.state()?;
-    let operation_time = member.store.last_op_time().ts;
-    Some(Gossip { cluster_time: member.clock.latest().max(operation_time), operation_time })
+    let newest = member.store.last_op_time().ts;
+    times(member, newest, newest)
+}
+
+/// The times for replies that have only what a majority has.
+pub fn gossip_settled(member: &Member) -> Option<Gossip> {
+    times(member, member.store.last_op_time().ts, member.replication.commit_point().ts)
+}
+
+fn times(member: &Member, newest: Timestamp, operation_time: Timestamp) -> Option<Gossip> {
+    let cluster_time = member.clock.latest().max(newest);
+    // Nothing has a time before the first entry of the log.
+    (newest != Timestamp::ZERO).then_some(Gossip { cluster_time, operation_time })
+}
+
+/// The connection string of this member's set, without arbiters; `None` before it is initiated.
+pub fn own_address(replication: &repl::Replication) -> Option<rpc::SetAddress> {
+    let view = replication.view();
+    let config = view.config.as_ref()?;
+    let with_data = config.members.iter().filter(|member| member.holds_data() && !member.hidden);
+    Some(rpc::SetAddress {
+        name: config.name.clone(),
+        hosts: with_data.map(|member| member.host.clone()).collect(),
+    })
+}
+
+/// The write concern of clients that name none, where no administrator set one: a majority, or one member where arbiters make it
+/// likely that no majority of those with data can be had.
+pub fn implicit_write_concern(member: &Member) -> WriteConcern {
+    let view = member.replication.view();
+    let short = view.config.as_ref().is_some_and(|config| {
+        let arbiters = config.voters().filter(|member| member.arbiter_only).count();
+        let with_data = config.voters().filter(|member| member.holds_data()).count();
+        arbiters > 0 && with_data <= config.majority()
+    });
+    match short {
+        true => WriteConcern { w: W::Count(1), ..WriteConcern::default() },
+        false => WriteConcern::default(),
+    }
 }
 
 /// Adds a member's sections to serverStatus.
@@ -68,6 +111,7 @@ pub fn server_status(member: &Member, status: &mut Document) {
         "storageEngine",
         doc! { "name": "shoal", "persistent": true, "supportsCommittedReads": true },
     );
+    status.insert("shoalReplication", member.replication.metrics());
     status.insert(
         "shoalStorage",
         doc! {
@@ -88,20 +132,62 @@ pub fn server_status(member: &Member, status: &mut Document) {
             "throttled": count(stats.throttled),
         },
     );
-    if let Some(state) = member.replication.state() {
-        status.insert(
-            "repl",
-            doc! {
-                "setName": &state.config.name,
-                "setVersion": i32::try_from(state.config.version).unwrap_or(i32::MAX),
-                "isWritablePrimary": true,
-                "secondary": false,
-                "hosts": state.config.members.iter().map(|member| member.host.as_str()).collect::<Vec<_>>(),
-                "me": &member.replication.identity().host,
-                "electionId": state.election_id,
-            },
-        );
+    let Role::Member(hello) = hello(member).role else { return };
+    let mut repl = doc! {
+        "topologyVersion": {
+            "processId": member.front.process_id,
+            "counter": i64::try_from(*member.replication.topology().borrow()).unwrap_or(i64::MAX),
+        },
+        "hosts": &hello.hosts,
+        "setName": &hello.set_name,
+        "setVersion": hello.set_version,
+        "isWritablePrimary": hello.writable_primary,
+        "secondary": hello.secondary,
+    };
+    for (name, list) in [("passives", &hello.passives), ("arbiters", &hello.arbiters)] {
+        if !list.is_empty() {
+            repl.insert(name, list);
+        }
     }
+    for (name, on) in
+        [("arbiterOnly", hello.arbiter_only), ("passive", hello.passive), ("hidden", hello.hidden)]
+    {
+        if on {
+            repl.insert(name, true);
+        }
+    }
+    if let Some(primary) = &hello.primary {
+        repl.insert("primary", primary);
+    }
+    repl.insert("me", &hello.me);
+    if let Some(id) = hello.election_id {
+        repl.insert("electionId", id);
+    }
+    if let Some(write) = &hello.last_write {
+        repl.insert("lastWrite", write.to_document());
+    }
+    status.insert("repl", repl);
+}
+
+/// Waits until a write is as safe as asked for.
+pub fn acknowledge(
+    member: &Member,
+    at: OpTime,
+    concern: &WriteConcern,
+    deadline: Option<Instant>,
+) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
+    let (replication, concern) = (member.replication.clone(), concern.clone());
+    Box::pin(async move { replication.await_write_concern(at, &concern, deadline).await })
+}
+
+/// `local.system.replset`: the configuration, which is kept elsewhere.
+pub fn virtual_documents(member: &Member, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+    if ns.as_str() != "local.system.replset" {
+        return None;
+    }
+    let config = member.replication.view().config.as_ref().map(|config| config.to_document());
+    // A configuration that does not encode would have been refused when it came.
+    Some(config.and_then(|config| RawDocumentBuf::try_from(&config).ok()).into_iter().collect())
 }
 
 /// The file system that holds the data; `None` where the system does not say.

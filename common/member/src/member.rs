@@ -1,5 +1,6 @@
 //! The parts of a member, built bottom-up and stopped top-down.
 
+use crate::Waits;
 use crate::config::MemberConfig;
 use crate::metrics;
 use bson::{Bson, RawBsonRef};
@@ -80,6 +81,10 @@ impl Member {
         options.oplog_bytes_max = config.oplog_size_mb().saturating_mul(MIB as u64);
         options.oplog_min_retention = config.oplog_min_retention();
         options.predicates = Some(Arc::new(engine::PartialFilters));
+        let majority_point = repl::MajorityPoint::default();
+        options.majority_point = Some(majority_point.hook());
+        // Replication opens it when this member is primary.
+        options.writable = false;
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
         let store = Store::open(options).map_err(storage_error)?;
         clock.observe(store.last_op_time().ts);
@@ -89,7 +94,8 @@ impl Member {
             host: host.clone(),
             configsvr: role == "configsvr",
         };
-        let replication = Replication::start(store.clone(), identity).map_err(Error::Replication)?;
+        let replication = Replication::start(store.clone(), clock.clone(), identity, majority_point, &tasks)
+            .map_err(Error::Replication)?;
         let engine = Engine::new(store.clone(), clock.clone());
         let sessions = Arc::new(Sessions::default());
         let front = Front::new(FrontOptions {
@@ -103,12 +109,12 @@ impl Member {
         register_ttl(&front, &engine);
         let metrics = Metrics::default();
         front.register_metrics(&metrics);
-        metrics::register(&store, &metrics);
+        metrics::register(&store, &replication, &metrics);
         let reaper = Reaper::new(sessions.clone(), engine.cursors().clone());
         tasks.spawn("reaper", reaper.run(tasks.token(), drop));
         tasks.spawn(
             "statement-expiry",
-            forget_old_statements(engine.clone(), replication.clone(), tasks.token()),
+            forget_old_statements(engine.clone(), replication.clone(), front.clone(), tasks.token()),
         );
         let failed = store.failed();
         let stop = tasks.token();
@@ -133,6 +139,16 @@ impl Member {
         })
     }
 
+    /// The waits for the other members, for futures that outlive a borrow.
+    pub fn waits(&self) -> Waits {
+        Waits {
+            replication: self.replication.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            pool: self.pool.clone(),
+        }
+    }
+
     /// Ends sessions: their cursors close.
     pub fn end_sessions(&self, sessions: &[SessionId]) {
         self.sessions.end(sessions);
@@ -144,6 +160,7 @@ impl Member {
     /// # Errors
     /// If the store cannot be closed; its log has everything that was acknowledged all the same.
     pub async fn stop(&self) -> Result<(), storage::Error> {
+        self.replication.retire().await;
         if !self.tasks.stop(STOP_TIMEOUT).await {
             tracing::warn!(seconds = STOP_TIMEOUT.as_secs(), "some tasks did not end in time");
         }
@@ -153,13 +170,18 @@ impl Member {
 }
 
 /// Forgets the statements of sessions that are long silent, as long as this member takes writes.
-async fn forget_old_statements(engine: Arc<Engine>, replication: Arc<Replication>, stop: CancellationToken) {
+async fn forget_old_statements(
+    engine: Arc<Engine>,
+    replication: Arc<Replication>,
+    front: Arc<Front>,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(STATEMENT_EXPIRY_INTERVAL) => {}
             () = stop.cancelled() => return,
         }
-        if replication.check_writable().is_err() {
+        if replication.check_writable().is_err() || front.write_lock.is_locked() {
             continue;
         }
         let now = runtime::clock::now_millis();

@@ -1,5 +1,6 @@
-//! The store's figures as Prometheus metrics, read when they are asked for.
+//! The figures of store and replication as Prometheus metrics, read when they are asked for.
 
+use repl::Replication;
 use runtime::metrics::Metrics;
 use runtime::metrics::prometheus_client::collector::Collector;
 use runtime::metrics::prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -7,12 +8,44 @@ use runtime::metrics::prometheus_client::metrics::MetricType;
 use runtime::metrics::prometheus_client::metrics::counter::ConstCounter;
 use runtime::metrics::prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
+use std::sync::Arc;
 use storage::Store;
 
 /// Shows the store's figures on the metrics endpoint.
-pub(crate) fn register(store: &Store, metrics: &Metrics) {
+pub(crate) fn register(store: &Store, replication: &Arc<Replication>, metrics: &Metrics) {
     let collector = Box::new(StoreCollector(store.clone()));
-    metrics.register(|registry| registry.register_collector(collector));
+    let replication = Box::new(ReplicationCollector(replication.clone()));
+    metrics.register(|registry| {
+        registry.register_collector(collector);
+        registry.register_collector(replication);
+    });
+}
+
+struct ReplicationCollector(Arc<Replication>);
+
+impl fmt::Debug for ReplicationCollector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("ReplicationCollector")
+    }
+}
+
+impl Collector for ReplicationCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (name, help, value) in self.0.counters() {
+            let name = format!("shoal_repl_{name}");
+            let encoder = encoder.encode_descriptor(&name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(encoder)?;
+        }
+        let view = self.0.view();
+        for (name, help, value) in [
+            ("shoal_repl_state", "State of this member, as replSetGetStatus numbers it", view.state as i64),
+            ("shoal_repl_term", "Highest term heard of", view.term),
+        ] {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(encoder)?;
+        }
+        Ok(())
+    }
 }
 
 struct StoreCollector(Store);

@@ -1,12 +1,29 @@
-//! Replica sets: the configuration, who is primary, and the commands that arrange it. This release runs sets of one member; nothing
-//! outside this crate may assume so.
+//! Replica sets: [`core`] decides, the driver around it acts, and [`Replication`] is what the rest of the process sees of both.
 
+mod board;
 mod clock;
 pub mod commands;
+mod convert;
 pub mod core;
+mod data;
+mod driver;
+mod identity;
 mod replication;
+mod service;
+mod shared;
+mod status;
+mod store_data;
+#[cfg(test)]
+mod tests;
+mod view;
+mod wait;
 
 pub use clock::StoreClock;
 pub use commands::commands;
 pub use core::config::{MemberConfig, SetConfig};
-pub use replication::{HasReplication, Identity, Replication, State};
+pub use core::message::State as MemberState;
+pub use identity::Identity;
+pub use replication::{HasReplication, Replication};
+pub use shared::MajorityPoint;
+pub use status::state_name;
+pub use view::{MemberPosition, ReadAt, View};

@@ -1,49 +1,42 @@
-//! This member in its set: reads its configuration from disk, elects itself where it is the only voter, and tells others what it is.
-//! A term is on disk before anything is written in it.
+//! Replication as the rest of the process sees it: what this member is, whether it takes writes and reads, and waits for concerns.
+//! Everything here is cheap; what decides is the driver's core, of which this is the published side.
 
-use crate::core::config::SetConfig;
-use arc_swap::ArcSwapOption;
-use bson::oid::ObjectId;
-use bson::{Document, RawBson, RawDocument, RawDocumentBuf, doc};
-use std::net::ToSocketAddrs;
+use crate::board::Board;
+use crate::core::config::MemberConfig;
+use crate::core::timer::{SECOND, Time};
+use crate::core::{Command, Member};
+use crate::data::Data;
+use crate::driver::{Driver, FEED_COUNT_MAX, Feed, restore};
+use crate::identity::Identity;
+use crate::shared::{Admission, MajorityPoint, Peers, Shared};
+use crate::status::{self, Inspection};
+use crate::store_data::StoreData;
+use crate::view::{MemberPosition, ReadAt, View};
+use crate::{service, wait};
+use arc_swap::ArcSwap;
+use bson::Document;
+use command::WriteConcernError;
+use runtime::clock::HybridClock;
+use runtime::{OnError, Tasks};
 use std::sync::Arc;
-use std::time::Instant;
-use storage::{CommitMeta, Store};
-use tokio::sync::watch;
-use types::{Code, Fault, Namespace, OpTime};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use storage::Store;
+use tokio::sync::{mpsc, oneshot, watch};
+use types::{Code, Fault, OpTime, ReadConcern, WriteConcern};
 
-/// The fact in the control file that holds the highest term seen.
-const TERM: &str = "term";
-/// Where the configuration lies, for `local.system.replset` to be read.
-const CONFIG_NAMESPACE: &str = "local.system.replset";
-
-/// What a process was started as.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// `--replSet`.
-    pub set_name: String,
-    /// `host:port` by which this process can be reached.
-    pub host: String,
-    /// Whether it is a config server.
-    pub configsvr: bool,
-}
-
-/// The member's part, once it has a configuration.
-#[derive(Debug)]
-pub struct State {
-    pub config: SetConfig,
-    pub term: i64,
-    pub election_id: ObjectId,
-    pub election_time: OpTime,
-    pub since: Instant,
-    pub since_millis: i64,
-}
+/// How long a primary that stops waits for somebody to have everything.
+const RETIRE_CATCH_UP: Time = 2 * SECOND;
+/// And then for somebody to be elected.
+const RETIRE_WAIT: Duration = Duration::from_secs(1);
+/// It stands for no election any more.
+const RETIRE_PERIOD: Time = 60 * SECOND;
 
 /// A server that is a member of a replica set.
 pub trait HasReplication: Send + Sync + 'static {
     fn replication(&self) -> &Arc<Replication>;
 
-    /// Called once a configuration took effect: what else has to be there from the first moment on.
+    /// Called once a configuration took effect and this member takes writes: what else has to be there from the first moment on.
     ///
     /// # Errors
     /// What could not be made; the initiation is then reported as failed.
@@ -54,246 +47,237 @@ pub trait HasReplication: Send + Sync + 'static {
 
 /// Replication of one process.
 pub struct Replication {
-    store: Store,
-    identity: Identity,
-    state: ArcSwapOption<State>,
-    /// Held while the configuration changes.
-    changing: parking_lot::Mutex<()>,
-    topology: watch::Sender<u64>,
-    started: Instant,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl Replication {
-    /// Reads the configuration, if there is one, and takes office in a new term.
+    /// Reads what is on disk and takes part in the set. A set of one has its primary when this returns.
     ///
     /// # Errors
     /// If storage fails, or the configuration on disk is of another set.
-    pub fn start(store: Store, identity: Identity) -> Result<Arc<Replication>, Fault> {
-        let replication = Arc::new(Replication {
-            store,
-            identity,
-            state: ArcSwapOption::empty(),
-            changing: parking_lot::Mutex::new(()),
-            topology: watch::channel(0).0,
-            started: Instant::now(),
-        });
-        if let Some(config) = replication.stored_config()? {
-            if config.name != replication.identity.set_name {
-                return Err(Fault::new(
-                    Code::InvalidReplicaSetConfig,
-                    format!(
-                        "this directory belongs to replica set {}, but --replSet says {}",
-                        config.name, replication.identity.set_name
-                    ),
-                ));
-            }
-            replication.take_office(config)?;
-        }
-        Ok(replication)
+    pub fn start(
+        store: Store,
+        clock: Arc<HybridClock>,
+        identity: Identity,
+        majority_point: MajorityPoint,
+        tasks: &Tasks,
+    ) -> Result<Arc<Replication>, Fault> {
+        Replication::start_on(Arc::new(StoreData::new(store, clock)), identity, majority_point, tasks)
     }
 
-    fn stored_config(&self) -> Result<Option<SetConfig>, Fault> {
-        let ns = Namespace::parse(CONFIG_NAMESPACE)?;
-        let catalog = self.store.catalog();
-        let Some(collection) = catalog.get(&ns) else { return Ok(None) };
-        let snapshot = self.store.snapshot();
-        let all = value::interval::KeyRange::all();
-        match snapshot.scan(collection, &all, storage::Direction::Forward).next() {
-            Some(record) => {
-                let (_, doc) = record.map_err(|error| error.fault())?;
-                SetConfig::parse(&doc, ObjectId::new()).map(Some)
-            }
-            None => Ok(None),
-        }
-    }
-
-    fn store_config(&self, config: &SetConfig) -> Result<(), Fault> {
-        let ns = Namespace::parse(CONFIG_NAMESPACE)?;
-        let fault = |error: storage::Error| error.fault();
-        if self.store.catalog().get(&ns).is_none() {
-            self.store.create_collection(&ns, None, RawDocumentBuf::new().as_ref()).map_err(fault)?;
-        }
-        let catalog = self.store.catalog();
-        let collection =
-            catalog.get(&ns).ok_or_else(|| Fault::internal("local.system.replset was not made"))?;
-        let doc = RawDocumentBuf::try_from(&config.to_document())
-            .map_err(|error| Fault::internal(error.to_string()))?;
-        let mut batch = self.store.batch(self.store.snapshot());
-        batch.insert(collection, &doc).map_err(fault)?;
-        batch.commit(CommitMeta::default()).map_err(fault)?;
-        self.store.sync().map_err(fault)
-    }
-
-    /// Becomes primary of a set in which nobody else votes: the new term first, then its first entry.
-    fn take_office(&self, mut config: SetConfig) -> Result<(), Fault> {
-        let fault = |error: storage::Error| error.fault();
-        let last = match self.store.control().get(TERM) {
-            Some(RawBson::Int64(term)) => term,
-            Some(_) => return Err(Fault::internal("the control file's term is no number")),
-            None => 0,
-        };
-        let term = last.max(config.term - 1) + 1;
-        self.store.control().put(TERM, term).map_err(fault)?;
-        self.store.set_term(term);
-        config.term = term;
-        let message = bson::rawdoc! { "msg": "new primary" };
-        let election_time = self.store.noop(&message).map_err(fault)?;
-        // Drivers compare election ids: they must rise with the term.
-        let mut id = [0_u8; 12];
-        id[..4].copy_from_slice(&0x7fff_ffff_u32.to_be_bytes());
-        id[4..].copy_from_slice(&term.to_be_bytes());
-        self.state.store(Some(Arc::new(State {
-            config,
-            term,
-            election_id: ObjectId::from_bytes(id),
-            election_time,
-            since: Instant::now(),
-            since_millis: runtime::clock::now_millis(),
-        })));
-        self.topology.send_modify(|version| *version += 1);
-        tracing::info!(set = self.identity.set_name, term, "primary");
-        Ok(())
-    }
-
-    /// `replSetInitiate`: takes a first configuration, or makes one of this member alone.
-    ///
-    /// # Errors
-    /// `AlreadyInitialized` (23), `InvalidReplicaSetConfig` (93), `NodeNotFound` (74), `NotImplemented` (238) for several members.
-    pub fn initiate(&self, config: Option<&RawDocument>) -> Result<(), Fault> {
-        let _changing = self.changing.lock();
-        if self.state.load().is_some() {
-            return Err(Fault::new(Code::AlreadyInitialized, "already initialized"));
-        }
-        let identity = &self.identity;
-        let config = match config {
-            Some(config) if !config.is_empty() => SetConfig::parse(config, ObjectId::new())?,
-            _ => SetConfig::single(&identity.set_name, &identity.host, identity.configsvr, ObjectId::new()),
-        };
-        if config.name != identity.set_name {
+    /// As [`Replication::start`], on whatever holds the data.
+    pub(crate) fn start_on(
+        data: Arc<dyn Data>,
+        identity: Identity,
+        majority_point: MajorityPoint,
+        tasks: &Tasks,
+    ) -> Result<Arc<Replication>, Fault> {
+        let restored = restore(&*data)?;
+        if let Some(config) = &restored.config
+            && config.name != identity.set_name
+        {
             return Err(Fault::new(
                 Code::InvalidReplicaSetConfig,
                 format!(
-                    "Attempting to initiate a replica set with name {}, but command line reports {}; rejecting",
+                    "this directory belongs to replica set {}, but --replSet says {}",
                     config.name, identity.set_name
                 ),
             ));
         }
-        if config.members.len() > 1 {
-            return Err(Fault::not_implemented("a replica set of several members"));
-        }
-        let config = SetConfig { configsvr: identity.configsvr, version: 1, ..config };
-        if !config.members.iter().any(|member| is_this_host(&member.host, &identity.host)) {
-            return Err(Fault::new(
-                Code::NodeNotFound,
-                format!(
-                    "No host described in new configuration for replica set {} maps to this node ({})",
-                    config.name, identity.host
-                ),
-            ));
-        }
-        self.store_config(&config)?;
-        self.take_office(config)
+        let own_name = restored.config.as_ref().and_then(|config| identity.name_in(config, None));
+        let own_name = own_name.unwrap_or_else(|| identity.host.clone());
+        let (feed, inbox) = mpsc::channel(FEED_COUNT_MAX);
+        let shared = Arc::new(Shared {
+            identity,
+            data,
+            tasks: tasks.clone(),
+            feed,
+            board: Board::default(),
+            view: ArcSwap::from_pointee(View::uninitiated()),
+            topology: watch::channel(0).0,
+            commit: watch::channel(OpTime::default()).0,
+            admission: watch::channel(Admission::Closed).0,
+            streams: watch::channel(0).0,
+            majority_point,
+            peers: Peers::new(tasks),
+            started: Instant::now(),
+            counters: Default::default(),
+            copy: Default::default(),
+            instance: rand::random(),
+        });
+        shared.data.set_writable(None);
+        let member = Member::new(&own_name, restored, rand::random::<u64>() | 1);
+        let mut driver = Driver::new(shared.clone(), member, inbox, own_name);
+        driver.begin()?;
+        tasks.spawn_fallible("replication", OnError::StopProcess, driver.run());
+        tasks.spawn("log-sync", sync_follower(shared.clone()));
+        Ok(Arc::new(Replication { shared }))
+    }
+
+    /// Adds the service that other members call to a server's routes.
+    pub fn add_service(&self, routes: rpc::Routes) -> rpc::Routes {
+        service::routes(self.shared.clone(), routes)
     }
 
     /// What this process was started as.
     pub fn identity(&self) -> &Identity {
-        &self.identity
+        &self.shared.identity
     }
 
-    /// This member's part; `None` before a configuration arrived.
-    pub fn state(&self) -> Option<Arc<State>> {
-        self.state.load_full()
+    /// This member's part in the set.
+    pub fn view(&self) -> Arc<View> {
+        self.shared.view.load_full()
     }
 
-    /// Rises by one with every change of this member's part.
+    /// Rises with every change of this member's part.
     pub fn topology(&self) -> watch::Receiver<u64> {
-        self.topology.subscribe()
+        self.shared.topology.subscribe()
     }
 
-    /// Whether this member takes writes now.
+    /// Up to where a majority has everything, as far as this member knows.
+    pub fn commit_point(&self) -> OpTime {
+        if self.shared.view.load().is_alone {
+            return self.shared.data.durable();
+        }
+        *self.shared.commit.borrow()
+    }
+
+    /// How far everybody with data is, as this member knows.
+    pub fn positions(&self) -> Vec<MemberPosition> {
+        self.shared.board.read(|progress| {
+            let each = progress.positions.iter().map(|(member, position)| MemberPosition {
+                member: *member,
+                applied: position.applied,
+                durable: position.durable,
+            });
+            each.collect()
+        })
+    }
+
+    /// Whether this member takes writes now; a pause does not count.
     ///
     /// # Errors
     /// `NotWritablePrimary` (10107).
     pub fn check_writable(&self) -> Result<(), Fault> {
-        match &*self.state.load() {
-            Some(_) => Ok(()),
-            None => Err(Fault::new(
-                Code::NotWritablePrimary,
-                format!(
-                    "not primary: replica set {} is not initiated yet; run rs.initiate() on this member",
-                    self.identity.set_name
-                ),
+        wait::check_writable(&self.shared)
+    }
+
+    /// Whether a write may begin now without [`Replication::admit_write`].
+    pub fn admits_writes(&self) -> bool {
+        *self.shared.admission.borrow() == Admission::Open
+    }
+
+    /// Waits while a step-down holds writes back.
+    ///
+    /// # Errors
+    /// `NotWritablePrimary` (10107), `MaxTimeMSExpired` (50).
+    pub async fn admit_write(&self, deadline: Option<Instant>) -> Result<(), Fault> {
+        wait::admit_write(&self.shared, deadline).await
+    }
+
+    /// Whether reads are answered here; `secondary_ok` is what the read preference says.
+    ///
+    /// # Errors
+    /// `NotPrimaryNoSecondaryOk` (13435), `NotPrimaryOrSecondary` (13436).
+    pub fn check_readable(&self, secondary_ok: bool) -> Result<(), Fault> {
+        use crate::core::message::State;
+        match self.shared.view.load().state {
+            State::Primary => Ok(()),
+            State::Secondary if secondary_ok => Ok(()),
+            State::Secondary => {
+                Err(Fault::new(Code::NotPrimaryNoSecondaryOk, "not primary and secondaryOk=false"))
+            }
+            _ => Err(Fault::new(
+                Code::NotPrimaryOrSecondary,
+                "node is not in primary or recovering state; it cannot be read from now",
             )),
         }
+    }
+
+    /// Waits until an entry has reached what the concern asks for. What time runs out for, or an office that ends, is an error of the
+    /// concern and not of the write, which stays.
+    ///
+    /// # Errors
+    /// If storage fails.
+    pub async fn await_write_concern(
+        &self,
+        at: OpTime,
+        concern: &WriteConcern,
+        deadline: Option<Instant>,
+    ) -> Result<Option<WriteConcernError>, Fault> {
+        wait::write_concern(&self.shared, at, concern, deadline).await
+    }
+
+    /// Waits until this member can answer a read of that concern, and says at which time to read.
+    ///
+    /// # Errors
+    /// `MaxTimeMSExpired` (50), `NotWritablePrimary` (10107) for linearizable reads elsewhere.
+    pub async fn await_read(
+        &self,
+        concern: &ReadConcern,
+        deadline: Option<Instant>,
+    ) -> Result<ReadAt, Fault> {
+        wait::read_concern(&self.shared, concern, deadline).await
+    }
+
+    /// Has the core do something. Ends when that is done or refused.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub async fn command(&self, command: Command) -> Result<(), Fault> {
+        self.command_as(command, None).await
+    }
+
+    /// The same, where the command's configuration calls this process by another name.
+    pub(crate) async fn command_as(&self, command: Command, own_name: Option<String>) -> Result<(), Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.feed(Feed::Command { command, own_name, reply }).await;
+        match answer.await {
+            Ok(result) => result,
+            Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
+        }
+    }
+
+    /// Before the process stops: a primary hands over to somebody who is there and can take over, if there is anybody.
+    pub async fn retire(&self) {
+        let Ok(seen) = self.inspect().await else { return };
+        let view = self.view();
+        let Some(config) = view.config.as_ref().filter(|_| view.accepts_writes) else { return };
+        let is_heir = |peer: &crate::core::PeerView| {
+            peer.is_connected && config.member(peer.id).is_some_and(MemberConfig::is_electable)
+        };
+        if !seen.peers.iter().any(is_heir) {
+            return;
+        }
+        let command = Command::StepDown { period: RETIRE_PERIOD, catch_up: RETIRE_CATCH_UP, force: true };
+        match self.command(command).await {
+            Ok(()) => {
+                // The heir has to hear of it, and is better known before connections end.
+                let mut topology = self.topology();
+                let known =
+                    async { while self.view().primary.is_none() && topology.changed().await.is_ok() {} };
+                let is_known = tokio::time::timeout(RETIRE_WAIT, known).await.is_ok();
+                tracing::info!(is_known, "handed over before the stop");
+            }
+            Err(fault) => tracing::info!(%fault, "not handed over before the stop"),
+        }
+    }
+
+    pub(crate) async fn inspect(&self) -> Result<Inspection, Fault> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.feed(Feed::Inspect(reply)).await;
+        answer.await.map_err(|_| Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown"))
     }
 
     /// `replSetGetStatus`.
     ///
     /// # Errors
     /// `NotYetInitialized` (94).
-    pub fn status(&self) -> Result<Document, Fault> {
-        let state = self.initiated_state()?;
-        let (applied, durable) = (self.store.last_op_time(), self.store.durable_op_time());
-        let op_time = |at: OpTime| doc! { "ts": bson::Timestamp::from(at.ts), "t": at.term };
-        let date = |at: OpTime| bson::DateTime::from_millis(i64::from(at.ts.seconds()) * 1000);
-        let members: Vec<Document> = state
-            .config
-            .members
-            .iter()
-            .map(|member| {
-                doc! {
-                    "_id": member.id,
-                    "name": &member.host,
-                    "health": 1.0,
-                    "state": 1,
-                    "stateStr": "PRIMARY",
-                    "uptime": i64::try_from(self.started.elapsed().as_secs()).unwrap_or(i64::MAX),
-                    "optime": op_time(applied),
-                    "optimeDate": date(applied),
-                    "lastAppliedWallTime": date(applied),
-                    "lastDurableWallTime": date(durable),
-                    "syncSourceHost": "",
-                    "syncSourceId": -1,
-                    "infoMessage": "",
-                    "electionTime": bson::Timestamp::from(state.election_time.ts),
-                    "electionDate": bson::DateTime::from_millis(state.since_millis),
-                    "configVersion": i32::try_from(state.config.version).unwrap_or(i32::MAX),
-                    "configTerm": i32::try_from(state.config.term).unwrap_or(i32::MAX),
-                    "self": true,
-                    "lastHeartbeatMessage": "",
-                }
-            })
-            .collect();
-        Ok(doc! {
-            "set": &state.config.name,
-            "date": bson::DateTime::from_millis(runtime::clock::now_millis()),
-            "myState": 1,
-            "term": state.term,
-            "syncSourceHost": "",
-            "syncSourceId": -1,
-            "heartbeatIntervalMillis": 2000_i64,
-            "majorityVoteCount": 1,
-            "writeMajorityCount": 1,
-            "votingMembersCount": 1,
-            "writableVotingMembersCount": 1,
-            "optimes": {
-                "lastCommittedOpTime": op_time(durable),
-                "lastCommittedWallTime": date(durable),
-                "readConcernMajorityOpTime": op_time(durable),
-                "appliedOpTime": op_time(applied),
-                "durableOpTime": op_time(durable),
-                "lastAppliedWallTime": date(applied),
-                "lastDurableWallTime": date(durable),
-            },
-            "electionCandidateMetrics": {
-                "lastElectionReason": "electionTimeout",
-                "lastElectionDate": bson::DateTime::from_millis(state.since_millis),
-                "electionTerm": state.term,
-                "numVotesNeeded": 1,
-                "priorityAtElection": state.config.members.first().map_or(1.0, |member| member.priority),
-            },
-            "members": members,
-        })
+    pub async fn status(&self) -> Result<Document, Fault> {
+        let seen = self.inspect().await?;
+        let view = self.view();
+        self.check_initiated(&view)?;
+        Ok(status::status(&self.shared, &view, &seen))
     }
 
     /// The configuration in force.
@@ -301,90 +285,66 @@ impl Replication {
     /// # Errors
     /// `NotYetInitialized` (94).
     pub fn config(&self) -> Result<Document, Fault> {
-        self.initiated_state().map(|state| state.config.to_document())
+        let view = self.view();
+        self.check_initiated(&view)?;
+        Ok(view.config.as_ref().map(|config| config.to_document()).unwrap_or_default())
     }
 
-    fn initiated_state(&self) -> Result<Arc<State>, Fault> {
-        self.state().ok_or_else(|| Fault::new(Code::NotYetInitialized, "no replset config has been received"))
-    }
-}
-
-/// Whether `named` is a way to reach this process, which calls itself `own`: same port, and the same name or the same machine.
-fn is_this_host(named: &str, own: &str) -> bool {
-    let (Some((named_host, named_port)), Some((own_host, own_port))) =
-        (named.rsplit_once(':'), own.rsplit_once(':'))
-    else {
-        return false;
-    };
-    if named_port != own_port {
-        return false;
-    }
-    if named_host == own_host {
-        return true;
-    }
-    let addresses = |host: &str| -> Vec<std::net::IpAddr> {
-        (host, 0)
-            .to_socket_addrs()
-            .map(|found| found.map(|address| address.ip()).collect())
-            .unwrap_or_default()
-    };
-    let own_addresses = addresses(own_host);
-    addresses(named_host).iter().any(|address| address.is_loopback() || own_addresses.contains(address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(dir: &std::path::Path) -> Result<Arc<Replication>, Fault> {
-        let clock = crate::StoreClock(Arc::default());
-        let store =
-            Store::open(storage::Options::new(dir, Arc::new(clock))).map_err(|error| error.fault())?;
-        let identity =
-            Identity { set_name: "rs".to_owned(), host: "127.0.0.1:1".to_owned(), configsvr: false };
-        Replication::start(store, identity)
-    }
-
-    #[test]
-    fn a_set_of_one_elects_itself_in_a_new_term_each_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let replication = open(dir.path()).unwrap();
-        assert_eq!(replication.check_writable().unwrap_err().code, Code::NotWritablePrimary);
-        assert_eq!(replication.status().unwrap_err().code, Code::NotYetInitialized);
-        replication.initiate(None).unwrap();
-        assert_eq!(replication.initiate(None).unwrap_err().code, Code::AlreadyInitialized);
-        replication.check_writable().unwrap();
-        let first = replication.state().unwrap();
-        assert_eq!(first.term, 1);
-        replication.store.close().unwrap();
-        drop(replication);
-        let again = open(dir.path()).unwrap();
-        let second = again.state().unwrap();
-        assert_eq!(second.term, 2);
-        assert!(second.election_id > first.election_id);
-        assert!(second.election_time > first.election_time);
-        assert_eq!(second.config.replica_set_id, first.config.replica_set_id);
-    }
-
-    #[test]
-    fn configurations_that_do_not_fit_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let replication = open(dir.path()).unwrap();
-        for (config, code) in [
-            (
-                bson::rawdoc! {"_id": "other", "members": [{"_id": 0, "host": "127.0.0.1:1"}]},
-                Code::InvalidReplicaSetConfig,
-            ),
-            (bson::rawdoc! {"_id": "rs", "members": [{"_id": 0, "host": "127.0.0.1:2"}]}, Code::NodeNotFound),
-            (
-                bson::rawdoc! {"_id": "rs", "members": [{"_id": 0, "host": "127.0.0.1:1"}, {"_id": 1, "host": "127.0.0.1:2"}]},
-                Code::NotImplemented,
-            ),
-        ] {
-            assert_eq!(replication.initiate(Some(&config)).unwrap_err().code, code);
+    fn check_initiated(&self, view: &View) -> Result<(), Fault> {
+        match view.config {
+            Some(_) => Ok(()),
+            None => Err(Fault::new(Code::NotYetInitialized, "no replset config has been received")),
         }
-        replication
-            .initiate(Some(&bson::rawdoc! {"_id": "rs", "members": [{"_id": 0, "host": "localhost:1"}]}))
-            .unwrap();
+    }
+
+    /// Figures since the process started, with what they say.
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 8] {
+        let counters = &self.shared.counters;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("elections_won", "Elections that this member won", count(&counters.elections_won)),
+            ("rollbacks", "Rollbacks", count(&counters.rollbacks)),
+            ("rolled_back_entries", "Entries that rollbacks undid", count(&counters.entries_rolled_back)),
+            ("initial_syncs", "Copies of all data", count(&counters.copies)),
+            ("messages_dropped", "Messages that did not fit", count(&counters.messages_dropped)),
+            ("applied_batches", "Groups of entries applied", count(&counters.batches_applied)),
+            ("applied_entries", "Entries applied", count(&counters.records_applied)),
+            ("applied_bytes", "Bytes of entries applied", count(&counters.bytes_applied)),
+        ]
+    }
+
+    /// The same for `serverStatus`.
+    pub fn metrics(&self) -> Document {
+        let each = self.counters().into_iter();
+        each.map(|(name, _, count)| {
+            (name.to_owned(), bson::Bson::Int64(i64::try_from(count).unwrap_or(i64::MAX)))
+        })
+        .collect()
+    }
+}
+
+/// A follower's log is synced behind what is applied, one sync at a time, while the next group is applied: only then does it count.
+async fn sync_follower(shared: Arc<Shared>) {
+    let stop = shared.tasks.token();
+    let mut visible = shared.data.visible();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = visible.changed() => if changed.is_err() {
+                return;
+            },
+        }
+        // A primary's writers ask themselves.
+        if shared.view.load().accepts_writes || shared.data.importing().is_some() {
+            continue;
+        }
+        let synced = shared.data.sync_to(shared.data.last());
+        tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = synced => if let Err(fault) = outcome {
+                // Cut meanwhile; or the log failed, which ends the process elsewhere.
+                tracing::debug!(%fault, "log not synced");
+            }
+        }
     }
 }

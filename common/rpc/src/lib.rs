@@ -4,25 +4,29 @@
 mod address;
 pub mod convert;
 mod link;
+mod monitor;
 mod peer;
 mod pool;
 mod server;
 mod set;
 mod together;
+mod topology;
 
 pub use address::SetAddress;
 pub use peer::{Answer, Peer};
 pub use pool::Pool;
 pub use server::{Call, Operations, serve};
-pub use set::SetClient;
+pub use set::{Answered, Ask, Repeat, SELECTION_TIMEOUT, SetClient};
+pub use topology::{MemberKind, MemberState, Topology};
 
-pub use proto::cluster;
+pub use proto::{cluster, replication};
+pub use tonic::service::Routes;
 
 const KIB: u32 = 1024;
 const MIB: u32 = 1024 * KIB;
 
 /// A gRPC message: a whole wire message and the little around it.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * MIB as usize;
+pub const MESSAGE_BYTES_MAX: usize = 64 * MIB as usize;
 /// HTTP/2 flow control: a batch of documents must not stop for a window update.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 4 * MIB;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 * MIB;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use proto::cluster as pb;
 use proto::cluster::cluster_client::ClusterClient;
 use proto::cluster::config_client::ConfigClient;
+use proto::replication::replication_client::ReplicationClient;
 use runtime::Tasks;
 use std::io;
 use std::sync::Arc;
@@ -39,8 +40,8 @@ pub struct Peer {
     host: Arc<str>,
     channel: Channel,
     link: Mutex<Option<Arc<Link>>>,
-    /// Held while a stream is being opened, so that callers share one attempt.
-    opening: tokio::sync::Mutex<()>,
+    /// Held while a stream is being opened, so that callers share one attempt; when and why the last one failed.
+    opening: tokio::sync::Mutex<Option<(Instant, Fault)>>,
     /// Where the channel and the readers of its streams run.
     together: Together,
 }
@@ -66,13 +67,13 @@ impl Peer {
             host: Arc::from(host),
             channel: endpoint.connect_with_connector_lazy(connector(host)),
             link: Mutex::new(None),
-            opening: tokio::sync::Mutex::new(()),
+            opening: tokio::sync::Mutex::new(None),
             together,
         })
     }
 
     /// `host:port`.
-    pub fn host(&self) -> &str {
+    pub fn host(&self) -> &Arc<str> {
         &self.host
     }
 
@@ -87,26 +88,43 @@ impl Peer {
         routing: Option<&Routing>,
         deadline: Option<Instant>,
     ) -> Result<Answer, Fault> {
+        let link = match deadline {
+            None => self.link().await?,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                tokio::time::timeout(left, self.link()).await.map_err(|_| self.late())??
+            }
+        };
+        self.call_on(&link, request, routing, deadline).await
+    }
+
+    fn late(&self) -> Fault {
+        Fault::new(Code::MaxTimeMSExpired, format!("no answer from {} within maxTimeMS", self.host))
+    }
+
+    /// As [`Peer::call`], on a stream that is open.
+    pub(crate) async fn call_on(
+        &self,
+        link: &Arc<Link>,
+        request: &Request,
+        routing: Option<&Routing>,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Fault> {
         let mut operation = convert::request_to_proto(0, request, routing);
         operation.traceparent = traceparent();
         match deadline {
-            None => self.exchange(operation).await,
+            None => self.exchange(link, operation).await,
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 operation.deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
-                let late = |_| {
-                    Fault::new(
-                        Code::MaxTimeMSExpired,
-                        format!("no answer from {} within maxTimeMS", self.host),
-                    )
-                };
-                tokio::time::timeout(left, self.exchange(operation)).await.map_err(late)?
+                let outcome = tokio::time::timeout(left, self.exchange(link, operation)).await;
+                outcome.map_err(|_| self.late())?
             }
         }
     }
 
-    async fn exchange(&self, operation: pb::Operation) -> Result<Answer, Fault> {
-        let reply = self.link().await?.call(operation).await?;
+    async fn exchange(&self, link: &Arc<Link>, operation: pb::Operation) -> Result<Answer, Fault> {
+        let reply = link.call(operation).await?;
         let body = match reply.result {
             Some(pb::reply::Result::Body(body)) => body,
             Some(pb::reply::Result::Fault(fault)) => return Err(convert::fault(fault)),
@@ -128,14 +146,28 @@ impl Peer {
         self.link.lock().as_ref().filter(|link| !link.is_broken()).cloned()
     }
 
-    async fn link(&self) -> Result<Arc<Link>, Fault> {
+    /// The open stream; opens one where there is none. Until then nothing is sent.
+    pub(crate) async fn link(&self) -> Result<Arc<Link>, Fault> {
         if let Some(link) = self.open_link() {
             return Ok(link);
         }
-        let _opening = self.opening.lock().await;
+        let begin = Instant::now();
+        let mut failed = self.opening.lock().await;
         if let Some(link) = self.open_link() {
             return Ok(link);
         }
+        // Who waited while another one tried has the same outcome, and does not try for as long once more.
+        if let Some((at, fault)) = &*failed
+            && *at >= begin
+        {
+            return Err(fault.clone());
+        }
+        let outcome = self.open().await;
+        *failed = outcome.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        outcome
+    }
+
+    async fn open(&self) -> Result<Arc<Link>, Fault> {
         let (outbox, requests) = tokio::sync::mpsc::channel(OUTBOX_COUNT_MAX);
         let mut client = ClusterClient::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -165,7 +197,14 @@ impl Peer {
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    /// Runs a unary call of the config service, bounded in time.
+    /// What members of a replica set ask of each other, on the same connection.
+    pub fn replication(&self) -> ReplicationClient<Channel> {
+        ReplicationClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    /// Runs a unary call, bounded in time.
     ///
     /// # Errors
     /// The peer's fault, or `HostUnreachable` (6).

@@ -1,23 +1,47 @@
-//! All peers of a process, one per host.
+//! All peers of a process, one per host, and all sets, one per name.
 
+use crate::monitor::{Bound, Set};
 use crate::{Peer, SetAddress, SetClient};
 use parking_lot::Mutex;
 use runtime::Tasks;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 use types::Fault;
 
-/// Peers by `host:port`, made when first asked for. Cheap to clone.
+/// Peers by `host:port` and sets by name, made when first asked for. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Pool {
     peers: Arc<Mutex<HashMap<String, Arc<Peer>>>>,
+    /// Those that somebody uses.
+    sets: Arc<Mutex<HashMap<String, Weak<Set>>>>,
+    selection_timeout: Arc<Bound>,
     tasks: Tasks,
 }
 
 impl Pool {
     /// A pool without peers; their reader tasks belong to `tasks`.
     pub fn new(tasks: &Tasks) -> Pool {
-        Pool { peers: Arc::default(), tasks: tasks.clone() }
+        Pool {
+            peers: Arc::default(),
+            sets: Arc::default(),
+            selection_timeout: Arc::new(Bound::new(crate::SELECTION_TIMEOUT)),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// How long a suitable member of a set is waited for.
+    pub fn selection_timeout(&self) -> Duration {
+        self.selection_timeout.get()
+    }
+
+    /// Sets how long a suitable member of a set is waited for.
+    pub fn set_selection_timeout(&self, bound: Duration) {
+        self.selection_timeout.set(bound);
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// The peer at `host:port`.
@@ -34,12 +58,25 @@ impl Pool {
         Ok(peer)
     }
 
-    /// A client of the replica set at `address`.
+    /// A client of the replica set at `address`, which is followed from now on. Its members may change: one known host is enough to
+    /// find the others, and those who ask for a set that is followed already share what is known of it.
     ///
     /// # Errors
     /// `FailedToParse` (9) for malformed hosts.
     pub fn set(&self, address: &SetAddress) -> Result<SetClient, Fault> {
-        let peers = address.hosts.iter().map(|host| self.peer(host)).collect::<Result<Vec<_>, _>>()?;
-        Ok(SetClient::new(address.name.clone(), peers))
+        for host in &address.hosts {
+            self.peer(host)?;
+        }
+        let mut sets = self.sets.lock();
+        if let Some(set) = sets.get(&address.name).and_then(Weak::upgrade)
+            && set.has_any(&address.hosts)
+        {
+            set.add_seeds(&address.hosts);
+            return Ok(SetClient::new(set));
+        }
+        sets.retain(|_, set| set.strong_count() > 0);
+        let set = Set::start(&address.name, &address.hosts, self);
+        sets.insert(address.name.clone(), Arc::downgrade(&set));
+        Ok(SetClient::new(set))
     }
 }

@@ -13,6 +13,7 @@ use crate::keyspace::{self, Ident};
 use crate::oplog::diff;
 use crate::oplog::entry::{self, Change, Op};
 use crate::oplog::record::{Draft, Local};
+use crate::oplog::side::{self, SideWrite};
 use crate::scan::Direction;
 use crate::snapshot::{Snapshot, document};
 use crate::store::Shared;
@@ -267,7 +268,7 @@ impl Batch {
         let bytes = Bytes::copy_from_slice(new.as_bytes());
         self.keep(collection, plan);
         self.write_record(collection, key, Some(old), Some(bytes.clone()));
-        let diff = if is_unreplicated(collection) { None } else { diff::compute(old, new) };
+        let diff = if is_local(collection) || is_aside(collection) { None } else { diff::compute(old, new) };
         self.log(collection, Kind::Update, record_key, bytes, diff);
         Ok(())
     }
@@ -465,11 +466,11 @@ impl Batch {
 
 /// What one write does to one index.
 #[derive(Default)]
-struct IndexChange {
-    removed: Vec<Bytes>,
+pub(crate) struct IndexChange {
+    pub removed: Vec<Bytes>,
     /// Full keys, and how much of each is space, ident and index key.
-    added: Vec<(Bytes, usize)>,
-    multikey: u64,
+    pub added: Vec<(Bytes, usize)>,
+    pub multikey: u64,
 }
 
 #[derive(Default)]
@@ -489,7 +490,26 @@ fn index_change(
         Some(doc) => index.yields(doc),
         None => Ok(index::Keys::default()),
     };
-    let (old, new) = (yielded(old)?, yielded(new)?);
+    Ok(index_difference(index, record_key, &yielded(old)?, &yielded(new)?))
+}
+
+/// As [`index_change`], for a write that was accepted elsewhere: a document that an unfinished index cannot hold has no entries
+/// in it. Either it changes before the index is complete, or the index never will be.
+pub(crate) fn index_change_accepted(
+    index: &Index,
+    record_key: &[u8],
+    old: Option<&RawDocument>,
+    new: Option<&RawDocument>,
+) -> Result<IndexChange, Error> {
+    let yielded = |doc: Option<&RawDocument>| match doc.map(|doc| index.yields(doc)) {
+        None => Ok(index::Keys::default()),
+        Some(Err(Error::Unindexable { .. })) if index.ready.is_none() => Ok(index::Keys::default()),
+        Some(yielded) => yielded,
+    };
+    Ok(index_difference(index, record_key, &yielded(old)?, &yielded(new)?))
+}
+
+fn index_difference(index: &Index, record_key: &[u8], old: &index::Keys, new: &index::Keys) -> IndexChange {
     let full = |key: &[u8]| {
         let mut full = keyspace::index_prefix(index.id.0);
         full.extend_from_slice(key);
@@ -500,11 +520,11 @@ fn index_change(
     // Both are sorted and without repetition.
     let removed = old.keys.iter().filter(|key| new.keys.binary_search(key).is_err());
     let added = new.keys.iter().filter(|key| old.keys.binary_search(key).is_err());
-    Ok(IndexChange {
+    IndexChange {
         removed: removed.map(|key| full(key).0).collect(),
         added: added.map(|key| full(key)).collect(),
         multikey: new.multikey,
-    })
+    }
 }
 
 /// A key that the base cannot take must not be committed: it could never leave memory.
@@ -559,10 +579,14 @@ fn check_size(doc: &RawDocument) -> Result<(), Error> {
     })
 }
 
-/// Collections whose writes are kept on this member only, or follow from the entries of others: they go to the local part of a
-/// record and not into its entry.
-pub(crate) fn is_unreplicated(collection: &Collection) -> bool {
-    collection.ns.is_local() || collection.ns.as_str() == "config.transactions"
+/// Collections whose writes are this member's own: they go to the local part of a record, as keys.
+fn is_local(collection: &Collection) -> bool {
+    collection.ns.is_local()
+}
+
+/// Collections whose writes every member makes, but are no entries: they go to a record's side writes.
+fn is_aside(collection: &Collection) -> bool {
+    collection.ns.as_str() == "config.transactions"
 }
 
 /// The local part and the entry of a batch.
@@ -573,13 +597,18 @@ fn draft(
     deltas: &[Delta],
     session: Option<&SessionMeta>,
 ) -> (Local, Vec<u8>) {
-    let mut local = Local { deltas: deltas.to_vec(), puts: Vec::new() };
+    let mut local = Local { deltas: deltas.to_vec(), ..Local::default() };
     let mut hidden: Vec<Ident> = Vec::new();
+    let mut aside: Vec<&Collection> = Vec::new();
     let mut ops = Vec::with_capacity(logged.len());
     let mut stmt_ids = session.into_iter().flat_map(|session| session.stmt_ids.iter().copied());
     for write in logged {
         let collection = &write.collection;
-        if is_unreplicated(collection) {
+        if is_aside(collection) {
+            aside.push(collection);
+            continue;
+        }
+        if is_local(collection) {
             hidden.push(collection.id.0);
             hidden.extend(collection.secondary().map(|index| index.id.0));
             continue;
@@ -602,6 +631,16 @@ fn draft(
         let of_hidden = |key: &Bytes| keyspace::ident_of(key).is_some_and(|ident| hidden.contains(&ident));
         let puts = writes.iter().filter(|(key, _)| of_hidden(key));
         local.puts.extend(puts.map(|(key, value)| (key.clone(), value.clone())));
+    }
+    if let Some(first) = aside.first() {
+        let of_aside = |key: &Bytes| keyspace::is_record(key) && keyspace::ident_of(key) == Some(first.id.0);
+        let puts = writes.iter().filter(|(key, _)| of_aside(key));
+        let puts = puts.map(|(key, value)| SideWrite {
+            uuid: first.uuid,
+            record_key: keyspace::strip(key.clone()),
+            value: value.clone(),
+        });
+        local.side = side::encode(&puts.collect::<Vec<_>>());
     }
     if ops.is_empty() {
         return (local, Vec::new());

@@ -108,6 +108,13 @@ impl NumberTable {
         true
     }
 
+    /// Notes the highest number that records from elsewhere name. What is below the first record is not known here.
+    pub(crate) fn applied(&self, ident: Ident, number: u64) {
+        let mut table = self.0.lock();
+        let now = table.entry(ident).or_default();
+        now.last = now.last.max(number);
+    }
+
     pub(crate) fn peek(&self, ident: Ident) -> Option<Numbers> {
         self.0.lock().get(&ident).copied()
     }

@@ -93,6 +93,11 @@ impl Checkpointer {
         }
     }
 
+    /// After everything was removed.
+    pub(crate) fn restart(&self) {
+        self.at.store(0, Ordering::Release);
+    }
+
     /// The time of the last complete checkpoint.
     pub(crate) fn at(&self) -> Timestamp {
         Timestamp(self.at.load(Ordering::Acquire))

@@ -32,6 +32,9 @@ impl Shared {
         self.log.wait_for_room();
         let section = self.commit.lock();
         self.check_open()?;
+        if !self.writable.load(Ordering::Acquire) {
+            return Err(Error::NotWritable);
+        }
         self.check_room()?;
         let at = OpTime {
             ts: self.options.clock.tick(self.pins.committed()),

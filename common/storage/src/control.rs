@@ -52,10 +52,25 @@ impl Control {
     /// # Errors
     /// As [`Control::put`].
     pub fn put_all<'a>(&self, facts: impl IntoIterator<Item = (&'a str, RawBson)>) -> Result<(), Error> {
+        self.change(facts, &[])
+    }
+
+    /// Sets several facts and removes others at once, all or none.
+    ///
+    /// # Errors
+    /// As [`Control::put`].
+    pub fn change<'a>(
+        &self,
+        facts: impl IntoIterator<Item = (&'a str, RawBson)>,
+        gone: &[&str],
+    ) -> Result<(), Error> {
         let mut held = self.facts.lock();
         let mut next = held.clone();
         for (name, value) in facts {
             next.insert(name.to_owned(), value);
+        }
+        for name in gone {
+            next.remove(*name);
         }
         let mut doc = RawDocumentBuf::new();
         for (name, value) in &next {

@@ -93,6 +93,27 @@ impl Counts {
         }
     }
 
+    /// As [`Counts::apply`], for several commits in order.
+    pub(crate) fn apply_all(&self, deltas: impl IntoIterator<Item = (Timestamp, Delta)>) {
+        let mut inner = self.inner.lock();
+        for (at, (ident, change)) in deltas {
+            inner.now.entry(ident).or_default().add(change);
+            inner.pending.push_back((at, (ident, change)));
+        }
+    }
+
+    /// Takes changes that went straight to the base.
+    pub(crate) fn add_to_base(&self, deltas: impl IntoIterator<Item = Delta>) {
+        let mut inner = self.inner.lock();
+        for (ident, change) in deltas {
+            inner.now.entry(ident).or_default().add(change);
+            let count = inner.base.entry(ident).or_default();
+            count.add(change);
+            let count = *count;
+            inner.unwritten.insert(ident, count);
+        }
+    }
+
     pub(crate) fn get(&self, ident: Ident) -> Count {
         self.inner.lock().now.get(&ident).copied().unwrap_or_default()
     }
@@ -131,6 +152,18 @@ impl Counts {
         // So that the next checkpoint writes it, changed or not. One that is earlier than `at` writes too much, but knows no
         // complete index then, and start-up counts it again.
         inner.unwritten.insert(ident, count);
+    }
+
+    /// Puts in place what was counted as of now, where the changes since the base are known, but not what the base should have.
+    pub(crate) fn correct(&self, ident: Ident, now: Count) {
+        let mut inner = self.inner.lock();
+        let mut base = now;
+        for (_, (_, change)) in inner.pending.iter().filter(|(_, (other, _))| *other == ident) {
+            base.subtract(*change);
+        }
+        inner.base.insert(ident, base);
+        inner.now.insert(ident, now);
+        inner.unwritten.insert(ident, base);
     }
 
     /// Takes back the changes after `to`. Nothing after it was folded.

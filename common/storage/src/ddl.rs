@@ -4,17 +4,16 @@
 use crate::Error;
 use crate::capped::Capped;
 use crate::catalog::Catalog;
-use crate::collection::{Collection, CollectionId, Index, RecordOrder};
+use crate::change::{self, Changed, Fresh, aborted};
+use crate::collection::{Collection, Index, RecordOrder};
 use crate::commit::Outgoing;
 use crate::index::{self, Requested};
-use crate::keyspace::{self, Ident};
+use crate::keyspace::Ident;
 use crate::oplog::entry::{self, Change, Op};
 use crate::oplog::record::{Draft, Local};
 use crate::store::{Shared, Store};
-use crate::versions::Value;
 use bson::raw::cstr;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Code, Namespace, OpTime, Timestamp, Uuid, limits};
@@ -38,8 +37,7 @@ struct CatalogChange<'a> {
     ns: &'a Namespace,
     uuid: Option<Uuid>,
     command: RawDocumentBuf,
-    puts: Vec<(Bytes, Value)>,
-    catalog: Catalog,
+    changed: Changed,
 }
 
 impl Shared {
@@ -59,14 +57,15 @@ impl Shared {
                 let op = Op { ns: &ns, uuid: change.uuid, change: command, record: None, stmt_id: None };
                 entry::encode(&[op], None, wall)
             };
-            let local = Local { deltas: Vec::new(), puts: change.puts.clone() };
+            let Changed { puts, catalog } = change.changed;
+            let local = Local { puts: puts.clone(), ..Local::default() };
             let draft = Draft::new(&local, &entry);
-            Ok(Outgoing { draft, puts: change.puts, deltas: Vec::new(), catalog: Some(change.catalog) })
+            Ok(Outgoing { draft, puts, deltas: Vec::new(), catalog: Some(catalog) })
         })
     }
 
     /// Puts a definition in the place of the one it came from.
-    fn commit_definition(
+    pub(crate) fn commit_definition(
         &self,
         ident: Ident,
         command: RawDocumentBuf,
@@ -79,37 +78,12 @@ impl Shared {
             Some(collection) => collection.ns.clone(),
             None => return Err(aborted()),
         };
-        self.commit_ddl(|at, mut catalog| {
-            let now = catalog.by_ident(ident).cloned().ok_or_else(aborted)?;
-            let mut next = change(&now, at.ts)?;
-            next.version = at.ts;
-            let mut puts = vec![definition(&next)];
-            puts.extend(idents.map(next_ident));
-            puts.extend(dropped.iter().map(|ident| dropped_mark(*ident, at.ts)));
-            catalog.put(Arc::new(next));
-            Ok(CatalogChange { ns: &ns, uuid: Some(now.uuid), command, puts, catalog })
+        self.commit_ddl(|at, catalog| {
+            let uuid = catalog.by_ident(ident).map(|now| now.uuid);
+            let changed = change::redefine(catalog, ident, idents, dropped, at.ts, change)?;
+            Ok(CatalogChange { ns: &ns, uuid, command, changed })
         })
     }
-}
-
-fn aborted() -> Error {
-    Error::IndexSpec {
-        code: Code::IndexBuildAborted,
-        message: "the collection or index was dropped meanwhile".to_owned(),
-    }
-}
-
-fn definition(collection: &Collection) -> (Bytes, Value) {
-    let doc = Bytes::from(collection.to_document().into_bytes());
-    (Bytes::from(keyspace::catalog(collection.id.0)), Some(doc))
-}
-
-fn next_ident(ident: Ident) -> (Bytes, Value) {
-    (Bytes::from_static(keyspace::NEXT_IDENT_KEY), Some(Bytes::copy_from_slice(&ident.to_le_bytes())))
-}
-
-fn dropped_mark(ident: Ident, at: Timestamp) -> (Bytes, Value) {
-    (Bytes::from(keyspace::dropped(ident)), Some(Bytes::copy_from_slice(&at.0.to_le_bytes())))
 }
 
 impl Store {
@@ -129,9 +103,6 @@ impl Store {
         if self.catalog().get(ns).is_some() {
             return Err(Error::NamespaceExists { ns: ns.clone() });
         }
-        let ident = *free;
-        // Where records are in another order, the index on `_id` is one with entries.
-        let next = if capped.is_some() { ident + 2 } else { ident + 1 };
         let uuid = uuid.unwrap_or_else(new_uuid);
         let mut command = RawDocumentBuf::new();
         command.append(cstr!("create"), ns.collection());
@@ -139,28 +110,12 @@ impl Store {
             command.append(name, value);
         }
         command.append(cstr!("idIndex"), index::id_spec());
-        self.shared.commit_ddl(|at, mut catalog| {
-            let id_index = match capped {
-                None => Index::clustered(ident, ns, at.ts)?,
-                Some(_) => {
-                    Index::new(ident + 1, ns, index::id_spec(), None)?.with(Some(at.ts), index::id_spec())?
-                }
-            };
-            let collection = Collection {
-                ns: ns.clone(),
-                uuid,
-                id: CollectionId(ident),
-                options: options.to_owned(),
-                order: if capped.is_some() { RecordOrder::Number } else { RecordOrder::Id },
-                capped,
-                indexes: vec![Arc::new(id_index)],
-                version: at.ts,
-            };
-            let puts = vec![definition(&collection), next_ident(next)];
-            catalog.put(Arc::new(collection));
-            Ok(CatalogChange { ns, uuid: Some(uuid), command, puts, catalog })
+        let fresh = Fresh { ns, uuid, options, capped, ident: *free };
+        self.shared.commit_ddl(|at, catalog| {
+            let changed = fresh.create(catalog, at.ts)?;
+            Ok(CatalogChange { ns, uuid: Some(uuid), command, changed })
         })?;
-        *free = next;
+        *free = fresh.next();
         drop(free);
         self.catalog().get(ns).cloned().ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })
     }
@@ -174,12 +129,9 @@ impl Store {
         let collection = self.existing(ns)?;
         self.shared.numbers.forget(collection.id.0);
         let command = rawdoc! { "drop": ns.collection() };
-        self.shared.commit_ddl(|at, mut catalog| {
-            let mut puts = vec![(Bytes::from(keyspace::catalog(collection.id.0)), None)];
-            let idents = collection.secondary().map(|index| index.id.0).chain([collection.id.0]);
-            puts.extend(idents.map(|ident| dropped_mark(ident, at.ts)));
-            catalog.remove(collection.id.0);
-            Ok(CatalogChange { ns, uuid: Some(collection.uuid), command, puts, catalog })
+        self.shared.commit_ddl(|at, catalog| {
+            let changed = change::drop_collection(catalog, &collection, at.ts);
+            Ok(CatalogChange { ns, uuid: Some(collection.uuid), command, changed })
         })
     }
 
@@ -201,7 +153,8 @@ impl Store {
         let _ddl = self.shared.ddl.lock();
         let command = rawdoc! { "dropDatabase": 1_i32 };
         let at = self.shared.commit_ddl(|_, catalog| {
-            Ok(CatalogChange { ns, uuid: None, command, puts: Vec::new(), catalog })
+            let changed = Changed { puts: Vec::new(), catalog };
+            Ok(CatalogChange { ns, uuid: None, command, changed })
         })?;
         Ok(Some(at))
     }
@@ -226,24 +179,9 @@ impl Store {
         if let Some(target) = &target {
             command.append(cstr!("dropTarget"), target.uuid.to_bson());
         }
-        self.shared.commit_ddl(|at, mut catalog| {
-            let mut puts = Vec::new();
-            if let Some(target) = &target {
-                puts.push((Bytes::from(keyspace::catalog(target.id.0)), None));
-                let idents = target.secondary().map(|index| index.id.0).chain([target.id.0]);
-                puts.extend(idents.map(|ident| dropped_mark(ident, at.ts)));
-                catalog.remove(target.id.0);
-            }
-            let mut next = Collection::clone(&collection);
-            next.ns = to.clone();
-            next.version = at.ts;
-            next.indexes = Vec::new();
-            for index in &collection.indexes {
-                next.indexes.push(Arc::new(index.renamed(to)?));
-            }
-            puts.push(definition(&next));
-            catalog.put(Arc::new(next));
-            Ok(CatalogChange { ns: from, uuid: Some(collection.uuid), command, puts, catalog })
+        self.shared.commit_ddl(|at, catalog| {
+            let changed = change::rename(catalog, &collection, target.as_deref(), to, at.ts)?;
+            Ok(CatalogChange { ns: from, uuid: Some(collection.uuid), command, changed })
         })
     }
 
@@ -300,17 +238,20 @@ impl Store {
 
     fn build(&self, collection: &Arc<Collection>, fresh: &[Arc<Index>]) -> Result<OpTime, Error> {
         let idents: Vec<Ident> = fresh.iter().map(|index| index.id.0).collect();
+        let epoch = self.shared.log.epoch();
+        self.shared.builds.begin(&idents, epoch);
         let built = index::build::run(&self.shared, collection.id.0, &idents);
+        self.shared.builds.end(&idents, epoch, built.as_ref().map(|()| Vec::new()).ok());
         match built.and_then(|()| self.finish_build(collection, fresh)) {
             Ok(at) => Ok(at),
+            // Whoever is primary now ends the build one way or the other.
+            Err(error @ (Error::NotWritable | Error::RolledBack { .. })) => Err(error),
             Err(error) => {
                 let _ddl = self.shared.ddl.lock();
                 let command = index_command("abortIndexBuild", &collection.ns, fresh);
                 let undone =
                     self.shared.commit_definition(collection.id.0, command, None, &idents, |now, _| {
-                        let mut next = now.clone();
-                        next.indexes.retain(|index| !idents.contains(&index.id.0) || index.is_clustered());
-                        Ok(next)
+                        Ok(change::without(now, &idents))
                     });
                 // Already dropped by somebody else is as good.
                 undone.map(drop).or_else(|error| match error {
@@ -332,16 +273,22 @@ impl Store {
             index::build::check_unique(&self.shared, collection, index)?;
         }
         let _ddl = self.shared.ddl.lock();
+        let idents: Vec<Ident> = built.iter().map(|index| index.id.0).collect();
+        let now = self.catalog();
+        let complete = now.by_ident(collection.id.0).is_some_and(|now| {
+            let built = now.secondary().filter(|index| idents.contains(&index.id.0));
+            built.filter(|index| index.ready.is_some()).count() == idents.len()
+        });
+        if complete {
+            // Somebody who took the build over was faster.
+            return Ok(self.last_op_time());
+        }
         let command = index_command("commitIndexBuild", &collection.ns, built);
         self.shared.commit_definition(collection.id.0, command, None, &[], |now, at| {
-            let mut next = now.clone();
-            for index in next.indexes.iter_mut().filter(|index| !index.is_clustered()) {
-                if built.iter().any(|done| done.id == index.id) {
-                    index::build::check_unique(&self.shared, now, index)?;
-                    *index = Arc::new(index.with(Some(at), index.spec.clone())?);
-                }
+            for index in built {
+                index::build::check_unique(&self.shared, now, index)?;
             }
-            Ok(next)
+            change::completed(now, &idents, at)
         })
     }
 
@@ -378,9 +325,7 @@ impl Store {
         let ident = index.id.0;
         let command = rawdoc! { "dropIndexes": ns.collection(), "index": name };
         self.shared.commit_definition(collection.id.0, command, None, &[ident], |now, _| {
-            let mut next = now.clone();
-            next.indexes.retain(|index| index.id.0 != ident || index.is_clustered());
-            Ok(next)
+            Ok(change::without(now, &[ident]))
         })
     }
 
@@ -446,17 +391,7 @@ impl Store {
         value: Option<bson::RawBson>,
     ) -> Result<OpTime, Error> {
         self.shared.commit_definition(collection.id.0, command, None, &[], |now, _| {
-            let mut next = now.clone();
-            for index in next.indexes.iter_mut().filter(|index| index.id.0 == ident && !index.is_clustered())
-            {
-                let others = index.spec.iter().flatten().filter(|(name, _)| *name != field);
-                let mut spec: RawDocumentBuf = others.collect();
-                if let Some(value) = value.clone() {
-                    spec.append(field, value);
-                }
-                *index = Arc::new(index.with(index.ready, spec)?);
-            }
-            Ok(next)
+            change::respecified(now, ident, field, value)
         })
     }
 
@@ -473,7 +408,7 @@ impl Store {
     }
 }
 
-fn index_command(name: &str, ns: &Namespace, indexes: &[Arc<Index>]) -> RawDocumentBuf {
+pub(crate) fn index_command(name: &str, ns: &Namespace, indexes: &[Arc<Index>]) -> RawDocumentBuf {
     let mut specs = bson::RawArrayBuf::new();
     for index in indexes {
         specs.push(index.spec.clone());
@@ -486,7 +421,7 @@ fn index_command(name: &str, ns: &Namespace, indexes: &[Arc<Index>]) -> RawDocum
     command
 }
 
-fn check_options(options: &RawDocument) -> Result<(), Error> {
+pub(crate) fn check_options(options: &RawDocument) -> Result<(), Error> {
     for element in options.iter() {
         let (name, value) = element.map_err(|error| Error::InvalidDocument {
             code: Code::InvalidBSON,

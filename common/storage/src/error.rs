@@ -66,6 +66,12 @@ pub enum Error {
     /// The snapshot was let go because it was held past its maximum age while memory ran out.
     #[error("snapshot at {at} has expired")]
     SnapshotTooOld { at: Timestamp },
+    /// This member takes no writes: it is no primary, or not any more.
+    #[error("not primary")]
+    NotWritable,
+    /// Records of another member that do not continue this log, or that this member cannot take now. Nothing was applied.
+    #[error("records cannot be applied: {0}")]
+    ApplyRefused(String),
     /// The log was cut back to that time; what came after it never happened.
     #[error("rolled back to {to}")]
     RolledBack { to: Timestamp },
@@ -124,6 +130,7 @@ impl Error {
             Error::SnapshotUnavailable { .. } => Fault::new(Code::SnapshotUnavailable, text),
             Error::SnapshotTooOld { .. } => Fault::new(Code::SnapshotTooOld, text),
             Error::OplogPositionLost { .. } => Fault::new(Code::CappedPositionLost, text),
+            Error::NotWritable => Fault::new(Code::NotWritablePrimary, text),
             Error::RolledBack { .. } => Fault::new(Code::InterruptedDueToReplStateChange, text),
             Error::Closed => Fault::new(Code::ShutdownInProgress, text),
             Error::Locked { .. } => Fault::new(Code::DBPathInUse, text),
@@ -132,7 +139,8 @@ impl Error {
             Error::Io { .. } | Error::Base(_) if Failure::of(self).disk_full => {
                 Fault::new(Code::OutOfDiskSpace, text)
             }
-            Error::RollbackRefused { .. }
+            Error::ApplyRefused(_)
+            | Error::RollbackRefused { .. }
             | Error::Poisoned { .. }
             | Error::Io { .. }
             | Error::Corrupt { .. }

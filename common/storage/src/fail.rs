@@ -22,6 +22,19 @@ pub const POINTS: &[&str] = &[
     "spilled",
     "replaying",
     "recovered",
+    "apply-before-append",
+    "apply-appended",
+    "apply-published",
+    "command-applied",
+    "import-begun",
+    "log-restarted",
+    "import-wiped",
+    "catalog-imported",
+    "records-imported",
+    "entries-imported",
+    "import-flushed",
+    "import-complete",
+    "import-noted",
 ];
 
 #[cfg(any(debug_assertions, feature = "failpoints"))]

@@ -77,6 +77,8 @@ pub struct Options {
     pub snapshot_age_max: Duration,
     /// Highest time that a majority has, once there is a replica set; bounds what may reach the base. `None` is no bound.
     pub majority_point: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+    /// Whether commits are taken from the start; else only after [`crate::Store::set_writable`].
+    pub writable: bool,
     /// Makes the filters of partial indexes; without it there are none.
     pub predicates: Option<Arc<dyn Predicates>>,
 }
@@ -108,6 +110,7 @@ impl Options {
             history_window: Duration::from_secs(10),
             snapshot_age_max: Duration::from_secs(300),
             majority_point: None,
+            writable: true,
             predicates: None,
         }
     }

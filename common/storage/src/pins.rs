@@ -239,6 +239,13 @@ impl Registry {
         inner.floor
     }
 
+    /// Raises the floor, whatever is pinned: nothing before it can be read any more.
+    pub(crate) fn raise_floor_to(&self, floor: Timestamp) {
+        let mut inner = self.inner.lock();
+        let floor = inner.floor.max(floor);
+        self.set(&mut inner, floor);
+    }
+
     /// Up to where superseded versions may be dropped now: the floor, or the time of a running checkpoint if that is lower.
     pub(crate) fn prune_limit(&self) -> Timestamp {
         Timestamp(self.prune.load(Acquire))

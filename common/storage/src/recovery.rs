@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::base::Engine;
-use crate::batch::{document_id, entry_value};
+use crate::batch::{document_id, entry_value, index_change_accepted};
 use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
@@ -12,10 +12,12 @@ use crate::collection::{Collection, RecordKey, RecordOrder};
 use crate::control::Control;
 use crate::counts::{Count, Counts};
 use crate::fail;
-use crate::index;
+use crate::import::{Importing, LOG_START, imported, place_of};
+use crate::index::{self, Builds};
 use crate::keyspace::{self, Ident, Range};
 use crate::oplog::collection::EntryCounts;
-use crate::oplog::{Log, Record, diff};
+use crate::oplog::side::{self, SideWrite};
+use crate::oplog::{Begun, Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
 use crate::predicate::Predicates;
@@ -60,6 +62,20 @@ fn fact(control: &Control, name: &str) -> Timestamp {
     control.get(name).and_then(|value| value.as_timestamp()).map_or(Timestamp::ZERO, Timestamp::from)
 }
 
+/// Where a log that was begun anew begins.
+fn begun(control: &Control) -> Result<Begun, Error> {
+    let damaged = || Error::Damaged(format!("control fact {LOG_START}"));
+    match control.get(LOG_START) {
+        None => Ok(None),
+        Some(RawBson::Document(doc)) => {
+            let at = place_of(&doc).ok_or_else(damaged)?;
+            let segment = doc.get_i64("segment").ok().and_then(|number| u64::try_from(number).ok());
+            Ok(Some((at, segment.ok_or_else(damaged)?)))
+        }
+        Some(_) => Err(damaged()),
+    }
+}
+
 /// A base that has lost the end of what a checkpoint wrote is refused: the log may no longer have it.
 fn check_complete(base: &dyn Engine, checkpoint: Timestamp) -> Result<(), Error> {
     if checkpoint == Timestamp::ZERO {
@@ -94,8 +110,16 @@ pub(crate) fn recover(
     check_complete(&*base, checkpoint)?;
     let mut replay =
         Replay::load(base.clone(), options.versions_bytes_max, options.predicates.clone(), checkpoint)?;
+    let importing = Importing::load(&control)?;
+    replay.imported = imported(&control)?.0;
     let dir = options.dir.join("oplog");
-    let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, &mut |record| {
+    let begun = begun(&control)?;
+    if begun.is_some() && options.engine == EngineKind::Memory {
+        return Err(Error::Damaged(
+            "a copy of another store is gone with the memory that held it".to_owned(),
+        ));
+    }
+    let recovered = Log::open(&dir, options.oplog_segment_bytes, checkpoint, synced, begun, &mut |record| {
         replay.record(record)
     })?;
     replay.check_missing()?;
@@ -118,16 +142,16 @@ pub(crate) fn recover(
         catalog.put(collection);
     }
     catalog.set_log(Collection::of_log(options.oplog_bytes_max)?);
-    let Replay { versions, spill, counts, next_ident, floor: readable, .. } = replay;
+    let Replay { versions, spill, counts, next_ident, lost, .. } = replay;
     let pins = Arc::new(Registry::default());
     pins.set_committed(last);
     // The base may be ahead of the last complete checkpoint, up to the one that was going on.
     let floor = match options.engine {
         EngineKind::Memory => Timestamp::ZERO,
-        _ if control.get(CHECKPOINTING).is_none() => last,
+        _ if control.get(CHECKPOINTING).is_none() && control.get(CHECKPOINT).is_some() => last,
         _ => checkpoint.max(fact(&control, CHECKPOINTING)),
     };
-    pins.set_floor(floor.max(readable).min(last));
+    pins.set_floor(floor.min(last));
     let term = if recovered.last.ts == Timestamp::ZERO { FIRST_TERM } else { recovered.last.term };
     Ok(Arc::new(Shared {
         versions,
@@ -141,6 +165,12 @@ pub(crate) fn recover(
         checkpointer: Checkpointer::new(checkpoint),
         room: Room::default(),
         term: AtomicI64::new(term),
+        writable: AtomicBool::new(options.writable),
+        applying: Mutex::new(()),
+        builds: Builds::default(),
+        lost: Mutex::new(lost),
+        is_importing: AtomicBool::new(importing.is_some()),
+        importing: Mutex::new(importing),
         closed: AtomicBool::new(false),
         numbers: NumberTable::default(),
         log_counts: EntryCounts::default(),
@@ -153,36 +183,18 @@ pub(crate) fn recover(
 }
 
 impl Store {
-    /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log.
+    /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log. What was not complete at
+    /// all goes on in the background.
     pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
-        let checkpoint = self.shared.checkpointer.at();
+        // Those of a copied catalogue got their entries with the records.
+        let checkpoint = self.shared.checkpointer.at().max(imported(&self.shared.control)?.1);
         for collection in self.catalog().all() {
-            let doubtful: Vec<_> =
-                collection.secondary().filter(|index| !index.usable_at(checkpoint)).cloned().collect();
-            if doubtful.is_empty() {
-                continue;
-            }
-            tracing::info!(ns = %collection.ns, indexes = doubtful.len(), "building indexes again");
-            let (open, ready): (Vec<_>, Vec<_>) =
-                doubtful.into_iter().partition(|index| index.ready.is_none());
-            for index in ready {
+            for index in collection.secondary().filter(|index| !index.usable_at(checkpoint)) {
+                let Some(ready) = index.ready else { continue };
+                tracing::info!(ns = %collection.ns, index = index.name, "building an index again");
                 // As of the first time that may be read through it: the log had what changed later.
-                let at = self.shared.pins.floor().max(index.ready.unwrap_or_default());
+                let at = self.shared.pins.floor().max(ready);
                 index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
-            }
-            if open.is_empty() {
-                continue;
-            }
-            let idents: Vec<Ident> = open.iter().map(|index| index.id.0).collect();
-            match index::build::run(&self.shared, collection.id.0, &idents) {
-                Ok(()) => drop(self.finish_build(collection, &open)?),
-                // A build that was going to fail; whoever asked for it is gone.
-                Err(Error::DuplicateKey(_) | Error::Unindexable { .. }) => {
-                    for index in &open {
-                        self.drop_index(&collection.ns, &index.name)?;
-                    }
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -205,8 +217,10 @@ struct Replay {
     replayed: u64,
     predicates: Option<Arc<dyn Predicates>>,
     checkpoint: Timestamp,
-    /// Nothing before this can be read.
-    floor: Timestamp,
+    /// Indexes that were complete for a while, which no log holds.
+    lost: HashSet<Ident>,
+    /// Up to here records may have been copied later than the log says.
+    imported: Timestamp,
     /// Records that a difference was to be applied to and that are not there: the base is ahead by their removal or by that of
     /// their collection, and the log must say so too.
     missing: HashSet<Vec<u8>>,
@@ -233,12 +247,13 @@ impl Replay {
             base: base.clone(),
             predicates,
             checkpoint,
-            floor: Timestamp::ZERO,
+            lost: HashSet::new(),
+            imported: Timestamp::ZERO,
             missing: HashSet::new(),
         };
         for pair in all(&base, keyspace::catalog_space()) {
             let (key, stored) = pair?;
-            replay.define(&key, &Some(split_base(&key, &stored)?.1), Timestamp::ZERO)?;
+            replay.define(&key, &Some(split_base(&key, &stored)?.1))?;
         }
         for pair in all(&base, keyspace::count_space()) {
             let (key, stored) = pair?;
@@ -260,7 +275,7 @@ impl Replay {
     }
 
     /// Takes a catalogue record.
-    fn define(&mut self, key: &[u8], value: &Value, at: Timestamp) -> Result<(), Error> {
+    fn define(&mut self, key: &[u8], value: &Value) -> Result<(), Error> {
         let ident = keyspace::ident_of(key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
         let before = self.collections.get(&ident).cloned();
         match value {
@@ -277,17 +292,13 @@ impl Replay {
                 self.missing.retain(|key| keyspace::ident_of(key) != Some(ident));
             }
         }
-        // What its build added is in no log: a time at which it was there cannot be read any more.
+        // What its build added is in no log: a rollback that brings the index back has to build it again.
         let now = self.collections.get(&ident);
-        let lost = before.is_some_and(|before| {
-            before.secondary().any(|index| {
-                index.ready.is_some_and(|ready| ready > self.checkpoint)
-                    && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
-            })
+        let gone = before.iter().flat_map(|before| before.secondary()).filter(|index| {
+            index.ready.is_some_and(|ready| ready > self.checkpoint)
+                && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
         });
-        if lost {
-            self.floor = self.floor.max(at);
-        }
+        self.lost.extend(gone.map(|index| index.id.0));
         Ok(())
     }
 
@@ -300,7 +311,7 @@ impl Replay {
                 continue;
             }
             if keyspace::is_catalog(&key) {
-                self.define(&key, &value, at)?;
+                self.define(&key, &value)?;
             } else if key == keyspace::NEXT_IDENT_KEY {
                 self.take_ident(value.as_deref().unwrap_or_default())?;
             }
@@ -310,6 +321,16 @@ impl Replay {
             let entry = RawDocument::from_bytes(&record.entry)
                 .map_err(|error| Error::Damaged(format!("oplog entry at {}: {error}", record.at)))?;
             self.entry(entry, at)?;
+        }
+        for SideWrite { uuid, record_key, value } in side::decode(&local.side, record.at)? {
+            // As for entries: a collection that is gone is dropped later in the log, or was before the base was written.
+            let ident = self.by_uuid.get(&uuid);
+            let Some(collection) = ident.and_then(|ident| self.collections.get(ident)).cloned() else {
+                continue;
+            };
+            let put = value.as_ref().map(|bytes| RawDocument::from_bytes(bytes)).transpose();
+            let put = put.map_err(|error| Error::Damaged(format!("side write at {at}: {error}")))?;
+            self.change(&collection, &record_key, put, at)?;
         }
         let counted = &self.counted;
         let fresh = |ident: &Ident| counted.get(ident).is_none_or(|time| *time < at);
@@ -414,7 +435,9 @@ impl Replay {
             }
             (Some(difference), None) if diff::is_diff(difference) => {
                 // The base is ahead by a removal, of the record and of its entries.
-                self.missing.insert(key);
+                if at > self.imported {
+                    self.missing.insert(key);
+                }
                 return Ok(());
             }
             (put, _) => put,
@@ -423,25 +446,12 @@ impl Replay {
             self.missing.remove(&key);
         }
         for index in collection.secondary() {
-            let yielded = |doc: Option<&RawDocument>| match doc {
-                Some(doc) => index.yields(doc),
-                None => Ok(index::Keys::default()),
-            };
-            let old_keys = yielded(old)?.keys;
-            let new_keys = yielded(put)?.keys;
-            let full = |key: &[u8]| {
-                let mut full = keyspace::index_prefix(index.id.0);
-                full.extend_from_slice(key);
-                let prefix_len = full.len();
-                full.extend_from_slice(record_key);
-                (full, prefix_len)
-            };
-            for key in old_keys.iter().filter(|key| new_keys.binary_search(key).is_err()) {
-                self.versions.put(&full(key).0, at, None);
+            let change = index_change_accepted(index, record_key, old, put)?;
+            for key in change.removed {
+                self.versions.put(&key, at, None);
             }
-            for key in new_keys.iter().filter(|key| old_keys.binary_search(key).is_err()) {
-                let (full, prefix_len) = full(key);
-                self.versions.put(&full, at, Some(entry_value(prefix_len)));
+            for (key, prefix_len) in change.added {
+                self.versions.put(&key, at, Some(entry_value(prefix_len)));
             }
         }
         let value = put.map(|doc| Bytes::copy_from_slice(doc.as_bytes()));

@@ -5,25 +5,20 @@ use crate::Error;
 use crate::catalog::Catalog;
 use crate::checkpoint::{SYNCED, time};
 use crate::collection::Collection;
-use crate::control::sync_dir;
+use crate::index;
 use crate::keyspace::{self, Ident};
-use crate::oplog::{Place, Record};
+use crate::oplog::Place;
 use crate::scan::{Direction, Merge};
 use crate::snapshot::Snapshot;
 use crate::store::{Shared, Store};
-use bson::raw::{CStr, cstr};
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use crate::undone::Undone;
+use bson::RawDocument;
+use std::path::PathBuf;
 use std::sync::Arc;
 use types::{OpTime, Timestamp};
 
 /// Control fact: idents below it are taken, whatever the catalogue says.
 pub(crate) const NEXT_IDENT: &str = "storage.nextIdent";
-/// Longer names of files than this are refused by file systems.
-const NAME_BYTES_MAX: usize = 180;
 
 /// What a rollback did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,17 +41,22 @@ impl Store {
     pub fn roll_back_to(&self, to: OpTime) -> Result<RolledBack, Error> {
         let shared = &self.shared;
         let refused = |reason: String| Error::RollbackRefused { to: to.ts, reason };
+        let _applying = shared.applying.lock();
         let free = shared.ddl.lock();
         let _pass = shared.checkpointer.pass.lock();
         let section = shared.commit.lock();
         shared.check_open()?;
+        if shared.is_importing.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(refused("another store is being copied".to_owned()));
+        }
         let pin = shared.pins.pin_at(to.ts).map_err(|(oldest, newest)| {
             refused(format!("the stable time is {oldest}, the last commit {newest}"))
         })?;
         shared.log.write_out()?;
         let place = shared.log.place(to)?;
         let place = place.ok_or_else(|| refused("the log has no such entry".to_owned()))?;
-        let mut undone = Undone::new(shared.options.dir.join("rollback"));
+        let at_goal = catalog_at(&Snapshot::new(shared.clone(), pin.clone()))?;
+        let mut undone = Undone::new(shared, shared.options.dir.join("rollback"), &at_goal);
         shared.log.records_after(&place, &mut |record| undone.take(&record))?;
         let done = undone.finish()?;
         // From here on a log that ends at `to` is whole.
@@ -70,10 +70,29 @@ impl Store {
         // Half of it is worth nothing: what is in memory then does not belong together.
         shared.undo(&place, to, &snapshot).inspect_err(|error| shared.log.poison(error))?;
         drop(section);
+        // What goes on belongs to indexes that are no more, or are others by now.
+        shared.builds.clear();
+        shared.start_open_builds()?;
+        self.rebuild_lost(to.ts)?;
         tracing::warn!(to = %to, entries = done.entries, "rolled back");
         *shared.catalog_changes.lock() += 1;
         shared.catalog_changed.notify_all();
         Ok(done)
+    }
+}
+
+impl Store {
+    /// Indexes that are there again, and were dropped in what start-up replayed.
+    fn rebuild_lost(&self, to: Timestamp) -> Result<(), Error> {
+        for collection in self.catalog().all() {
+            for index in collection.secondary().filter(|index| index.ready.is_some()) {
+                if self.shared.lost.lock().contains(&index.id.0) {
+                    index::build::run_at(&self.shared, collection.id.0, index.id.0, to)?;
+                    self.shared.lost.lock().remove(&index.id.0);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -107,7 +126,7 @@ impl Shared {
 }
 
 /// The catalogue as its records say at a time.
-fn catalog_at(snapshot: &Snapshot) -> Result<Catalog, Error> {
+pub(crate) fn catalog_at(snapshot: &Snapshot) -> Result<Catalog, Error> {
     let mut catalog = Catalog::default();
     let options = &snapshot.shared.options;
     catalog.set_log(Collection::of_log(options.oplog_bytes_max)?);
@@ -120,93 +139,4 @@ fn catalog_at(snapshot: &Snapshot) -> Result<Catalog, Error> {
         catalog.put(Arc::new(Collection::from_document(ident, doc, predicates)?));
     }
     Ok(catalog)
-}
-
-/// Files of entries, one per namespace.
-struct Undone {
-    dir: PathBuf,
-    files: BTreeMap<String, (PathBuf, BufWriter<File>)>,
-    entries: u64,
-}
-
-impl Undone {
-    fn new(dir: PathBuf) -> Undone {
-        Undone { dir, files: BTreeMap::new(), entries: 0 }
-    }
-
-    fn take(&mut self, record: &Record) -> Result<(), Error> {
-        if record.entry.is_empty() {
-            return Ok(());
-        }
-        self.entries += 1;
-        let bad = |what: String| Error::Damaged(format!("oplog entry at {}: {what}", record.at));
-        let entry = RawDocument::from_bytes(&record.entry).map_err(|error| bad(error.to_string()))?;
-        let parts = entry.get_document("o").ok().and_then(|o| o.get_array("applyOps").ok());
-        let Some(parts) = parts else {
-            let ns = entry.get_str("ns").unwrap_or_default();
-            return self.write(ns, record.at.ts, entry);
-        };
-        for part in parts {
-            let Ok(RawBsonRef::Document(part)) = part else { return Err(bad("applyOps".to_owned())) };
-            let mut whole = RawDocumentBuf::new();
-            let outside = entry.iter().flatten().filter(|(name, _)| {
-                let name = name.as_str();
-                !matches!(name, "op" | "ns" | "ui" | "o" | "o2" | "stmtId")
-            });
-            for (name, value) in part.iter().flatten().chain(outside) {
-                let name: &CStr = name;
-                whole.append(name, value);
-            }
-            let ns = part.get(cstr!("ns")).ok().flatten().and_then(|ns| ns.as_str()).unwrap_or_default();
-            self.write(ns, record.at.ts, &whole)?;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, ns: &str, at: Timestamp, entry: &RawDocument) -> Result<(), Error> {
-        if !self.files.contains_key(ns) {
-            fs::create_dir_all(&self.dir).map_err(Error::io(&self.dir))?;
-            let path = self.dir.join(file_name(ns, at));
-            // One that is there already is of a rollback that a crash interrupted: the same again.
-            let file = File::create(&path).map_err(Error::io(&path))?;
-            self.files.insert(ns.to_owned(), (path, BufWriter::new(file)));
-        }
-        if let Some((path, file)) = self.files.get_mut(ns) {
-            file.write_all(entry.as_bytes()).map_err(Error::io(path.as_path()))?;
-        }
-        Ok(())
-    }
-
-    /// Everything is on disk afterwards.
-    fn finish(self) -> Result<RolledBack, Error> {
-        let mut done = RolledBack { entries: self.entries, files: Vec::new() };
-        for (path, file) in self.files.into_values() {
-            let file = file.into_inner().map_err(|error| error.into_error());
-            file.and_then(|file| file.sync_all()).map_err(Error::io(&path))?;
-            done.files.push(path);
-        }
-        if !done.files.is_empty() {
-            sync_dir(&self.dir)?;
-            sync_dir(self.dir.parent().unwrap_or(Path::new(".")))?;
-        }
-        Ok(done)
-    }
-}
-
-/// `<ns>.<seconds>-<counter of the first entry>.bson`; what cannot stand in a name is written in hex.
-fn file_name(ns: &str, first: Timestamp) -> String {
-    let mut name = String::new();
-    for byte in ns.bytes() {
-        if byte.is_ascii_alphanumeric() || b"._-$".contains(&byte) {
-            name.push(char::from(byte));
-        } else {
-            name.push_str(&format!("%{byte:02x}"));
-        }
-    }
-    if name.len() > NAME_BYTES_MAX {
-        // ASCII only by now.
-        name.truncate(NAME_BYTES_MAX);
-        name.push_str(&format!("~{:08x}", crc32c::crc32c(ns.as_bytes())));
-    }
-    format!("{name}.{}-{}.bson", first.0 >> 32, first.0 & u64::from(u32::MAX))
 }

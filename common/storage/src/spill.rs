@@ -274,6 +274,16 @@ impl Spill {
         Ok(())
     }
 
+    /// After everything was removed from the base.
+    pub(crate) fn reset(&self) {
+        self.active.store(false, Ordering::SeqCst);
+        self.oldest.store(u64::MAX, Ordering::SeqCst);
+        self.newest.store(0, Ordering::SeqCst);
+        *self.cursor.lock() = Bytes::new();
+        self.keys.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
     fn count_removed(&self, bytes: usize) {
         let bytes = bytes as u64;
         // Leftovers of a run before were never counted.

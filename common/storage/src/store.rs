@@ -8,6 +8,7 @@ use crate::checkpoint::Checkpointer;
 use crate::collection::{Collection, RecordOrder};
 use crate::control::Control;
 use crate::counts::{CollectionStats, Counts};
+use crate::import::Importing;
 use crate::oplog::collection::EntryCounts;
 use crate::oplog::{Log, LogStats, OplogReader};
 use crate::options::Options;
@@ -20,6 +21,7 @@ use crate::{Error, recovery};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
@@ -47,6 +49,16 @@ pub(crate) struct Shared {
     pub checkpointer: Checkpointer,
     pub room: Room,
     pub term: AtomicI64,
+    /// Whether commits of this member's own are taken; changed only in the commit section.
+    pub writable: AtomicBool,
+    /// Records of other members are applied by one at a time.
+    pub applying: Mutex<()>,
+    pub builds: crate::index::Builds,
+    /// Indexes that were there in a part of the log that was replayed, and whose entries are not.
+    pub lost: Mutex<HashSet<crate::keyspace::Ident>>,
+    pub importing: Mutex<Option<Importing>>,
+    /// Whether there is one: asked with every group of records.
+    pub is_importing: AtomicBool,
     pub closed: AtomicBool,
     pub numbers: NumberTable,
     pub log_counts: EntryCounts,
@@ -90,6 +102,7 @@ impl Handle {
         self.shared.closed.store(true, Ordering::Release);
         self.shared.checkpointer.stop();
         self.shared.log.stop();
+        self.shared.builds.join();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a storage thread panicked");
@@ -160,6 +173,7 @@ impl Store {
         let lock = lock(&dir)?;
         let control = Control::open(&dir)?;
         recovery::check_engine(&control, options.engine)?;
+        crate::import::wipe_at_start(&dir, &control)?;
         let base = base(&options, &dir.join("base"))?;
         let base: Arc<dyn Engine> = Arc::new(Cached::new(base, options.value_cache_bytes()));
         let shared = recovery::recover(options, control, base)?;
@@ -167,6 +181,9 @@ impl Store {
         let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
         let store = Store { shared, handle };
         store.rebuild_indexes()?;
+        if store.importing().is_none() {
+            store.shared.start_open_builds()?;
+        }
         Ok(store)
     }
 

@@ -60,7 +60,11 @@ impl Store {
             found.records += 1;
             found.bytes += doc.as_bytes().len() as u64;
             for ((index, _), count) in indexes.iter().zip(&mut entries) {
-                for key in index.keys(&doc)? {
+                let yielded = index.yields(&doc)?;
+                if yielded.multikey & !index.multikey_fields() != 0 {
+                    found.tell(|| format!("index {} does not know of an array that it crosses", index.name));
+                }
+                for key in yielded.keys {
                     let mut full = keyspace::index_prefix(index.id.0);
                     full.extend_from_slice(&key);
                     full.extend_from_slice(&record_key);

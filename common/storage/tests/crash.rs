@@ -126,6 +126,7 @@ fn victim() {
         .map(|(writer, number)| (writer.parse().unwrap(), number.parse().unwrap()))
         .collect();
     let store = open(Path::new(&dir), engine);
+    store.resume_builds().unwrap();
     if store.catalog().get(&ns()).is_none() {
         assert!(acked.is_empty(), "the collection is gone");
         store.create_collection(&ns(), None, &rawdoc! {}).unwrap();

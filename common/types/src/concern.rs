@@ -156,7 +156,7 @@ impl ReadConcern {
                     });
                 }
                 ("afterClusterTime", RawBsonRef::Timestamp(ts)) => {
-                    concern.after_cluster_time = Some(ts.into())
+                    concern.after_cluster_time = Some(ts.into());
                 }
                 ("atClusterTime", RawBsonRef::Timestamp(ts)) => concern.at_cluster_time = Some(ts.into()),
                 ("provenance", _) => {}
@@ -174,19 +174,96 @@ impl ReadConcern {
                 }
             }
         }
-        if concern.at_cluster_time.is_some() && concern.level != Some(ReadConcernLevel::Snapshot) {
-            return Err(Fault::new(
-                Code::InvalidOptions,
-                "atClusterTime field can be set only if level is equal to: snapshot",
-            ));
-        }
+        concern.check()?;
         Ok(concern)
     }
+
+    /// Refuses what does not go together.
+    fn check(&self) -> Result<(), Fault> {
+        let refuse = |message: &str| Err(Fault::new(Code::InvalidOptions, message));
+        if let Some(at) = self.at_cluster_time {
+            if self.level != Some(ReadConcernLevel::Snapshot) {
+                return refuse("atClusterTime field can be set only if level is equal to: snapshot");
+            }
+            if self.after_cluster_time.is_some() {
+                return refuse(
+                    "Specifying a timestamp for atClusterTime and afterClusterTime is not allowed",
+                );
+            }
+            if at == crate::Timestamp::ZERO {
+                return refuse("atClusterTime cannot be a null timestamp");
+            }
+        }
+        match (self.after_cluster_time, self.level) {
+            (Some(crate::Timestamp::ZERO), _) => refuse("afterClusterTime cannot be a null timestamp"),
+            (Some(_), Some(ReadConcernLevel::Available | ReadConcernLevel::Linearizable)) => refuse(
+                "afterClusterTime field can be set only if level is equal to: local, majority, or snapshot",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ReadConcernLevel {
+    /// As in the document.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReadConcernLevel::Local => "local",
+            ReadConcernLevel::Available => "available",
+            ReadConcernLevel::Majority => "majority",
+            ReadConcernLevel::Linearizable => "linearizable",
+            ReadConcernLevel::Snapshot => "snapshot",
+        }
+    }
+}
+
+impl ReadConcern {
+    /// Whether the newest that the member has is good enough: nothing to wait for, no older time to read at.
+    pub fn is_newest(&self) -> bool {
+        matches!(self.level, None | Some(ReadConcernLevel::Local | ReadConcernLevel::Available))
+            && self.after_cluster_time.is_none()
+    }
+}
+
+/// Where a read takes its snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadAt {
+    /// The newest that this member has.
+    Latest,
+    /// At this time.
+    At(crate::Timestamp),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn read_concerns_parse_or_are_refused() {
+        let ts = bson::Timestamp { time: 5, increment: 1 };
+        let zero = bson::Timestamp { time: 0, increment: 0 };
+        for (doc, code) in [
+            (bson::rawdoc! {}, None),
+            (bson::rawdoc! { "level": "majority", "afterClusterTime": ts }, None),
+            (bson::rawdoc! { "afterClusterTime": ts }, None),
+            (bson::rawdoc! { "level": "snapshot", "atClusterTime": ts }, None),
+            (bson::rawdoc! { "level": "snapshot", "afterClusterTime": ts }, None),
+            (bson::rawdoc! { "level": "local", "provenance": "clientSupplied" }, None),
+            (bson::rawdoc! { "level": "local", "atClusterTime": ts }, Some(72)),
+            (bson::rawdoc! { "atClusterTime": ts }, Some(72)),
+            (bson::rawdoc! { "level": "snapshot", "atClusterTime": ts, "afterClusterTime": ts }, Some(72)),
+            (bson::rawdoc! { "level": "snapshot", "atClusterTime": zero }, Some(72)),
+            (bson::rawdoc! { "level": "available", "afterClusterTime": ts }, Some(72)),
+            (bson::rawdoc! { "level": "linearizable", "afterClusterTime": ts }, Some(72)),
+            (bson::rawdoc! { "level": "local", "afterClusterTime": zero }, Some(72)),
+            (bson::rawdoc! { "level": "serializable" }, Some(2)),
+            (bson::rawdoc! { "level": 1 }, Some(14)),
+            (bson::rawdoc! { "lvl": 1 }, Some(40415)),
+        ] {
+            let parsed = ReadConcern::parse(&doc);
+            assert_eq!(parsed.err().map(|fault| fault.code.number()), code, "{doc:?}");
+        }
+    }
 
     #[test]
     fn a_write_concern_reads_back() {

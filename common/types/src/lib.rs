@@ -10,10 +10,10 @@ mod op_time;
 mod read_preference;
 mod version;
 
-pub use concern::{ReadConcern, ReadConcernLevel, W, WriteConcern};
+pub use concern::{ReadAt, ReadConcern, ReadConcernLevel, W, WriteConcern};
 pub use error::{Code, Fault, Label, StaleRoute};
 pub use ids::{SessionId, ShardId, TxnNumber, Uuid};
 pub use namespace::Namespace;
 pub use op_time::{OpTime, Timestamp};
-pub use read_preference::ReadPreference;
+pub use read_preference::{MemberChoice, ReadPreference, TagSet};
 pub use version::{DatabaseVersion, Generation, ShardVersion};

@@ -16,32 +16,56 @@ mod version;
 pub use intents::{Intent, IntentKind};
 pub use table::Table;
 
+use crate::replica::Replica;
 use bson::{Bson, Document, RawBsonRef, RawDocumentBuf, rawdoc};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use storage::{Batch, Collection, CommitMeta, Direction, Snapshot, Store};
-use types::{Fault, Timestamp};
+use types::{Fault, OpTime, Timestamp};
 use value::SharedDoc;
 use value::interval::KeyRange;
 
 /// How often a step is built again when another writer was faster.
 const COMMIT_ATTEMPT_COUNT_MAX: usize = 100;
+/// How often a view is tried for at a commit point that goes on meanwhile.
+const VIEW_ATTEMPT_COUNT_MAX: usize = 10;
 
 /// The metadata of the cluster.
 #[derive(Clone)]
 pub struct Catalog {
     store: Store,
+    replica: Arc<dyn Replica>,
+    /// The last commit; it may be that no majority has it yet.
+    last: Arc<Mutex<OpTime>>,
 }
 
 impl Catalog {
-    /// The metadata in a store.
-    pub fn new(store: Store) -> Catalog {
-        Catalog { store }
+    /// The metadata in a store that belongs to a replica set.
+    pub fn new(store: Store, replica: Arc<dyn Replica>) -> Catalog {
+        Catalog { store, replica, last: Arc::default() }
     }
 
-    /// Everything as it is now, at one time.
-    pub fn view(&self) -> View {
-        let snapshot = self.store.snapshot();
-        View { tables: self.store.catalog(), snapshot }
+    /// Everything as a majority has it, at one time: what is told to shards and routers never comes undone.
+    ///
+    /// # Errors
+    /// `SnapshotUnavailable` (246) where the store does not keep what a majority has, which would be a mistake of ours.
+    pub fn view(&self) -> Result<View, Fault> {
+        let mut attempt = 1;
+        loop {
+            match self.store.snapshot_at(self.replica.settled()) {
+                Ok(snapshot) => return Ok(View { tables: self.store.catalog(), snapshot }),
+                // It went on between the two calls.
+                Err(storage::Error::SnapshotUnavailable { .. }) if attempt < VIEW_ATTEMPT_COUNT_MAX => {
+                    attempt += 1
+                }
+                Err(error) => return Err(error.fault()),
+            }
+        }
+    }
+
+    /// Everything as this member has it, for what is to be committed on top of it.
+    fn newest(&self) -> View {
+        View { tables: self.store.catalog(), snapshot: self.store.snapshot() }
     }
 
     /// Makes the collections and indexes that are missing.
@@ -63,37 +87,48 @@ impl Catalog {
         Ok(())
     }
 
-    /// Commits what `build` writes, all or nothing, and returns once it is durable. `build` runs again, on a new view, where another
+    /// Commits what `build` writes, all or nothing, and returns once a majority has it. `build` runs again, on a new view, where another
     /// writer changed the same documents meanwhile.
     ///
     /// # Errors
     /// What `build` refuses, or a failure of storage.
     pub async fn commit<T>(&self, build: impl FnMut(&mut Changes) -> Result<T, Fault>) -> Result<T, Fault> {
         let (value, at) = self.attempt(build)?;
-        self.store.durable(at).await?;
+        let newest = |last: &mut OpTime| *last = at.max(*last);
+        newest(&mut self.last.lock());
+        self.replica.await_majority(at).await?;
         Ok(value)
     }
 
-    /// As [`Catalog::commit`], blocking.
+    /// Ends when a majority has every change that was committed here. A commit whose majority is still awaited counts for nobody who reads,
+    /// but may count any moment: whoever decides by what he reads for longer than that moment has to wait.
     ///
     /// # Errors
     /// As [`Catalog::commit`].
-    pub fn commit_blocking<T>(
-        &self,
-        build: impl FnMut(&mut Changes) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let (value, _) = self.attempt(build)?;
-        self.store.sync()?;
-        Ok(value)
+    pub async fn settle_changes(&self) -> Result<(), Fault> {
+        let last = *self.last.lock();
+        if self.replica.settled() >= last.ts {
+            return Ok(());
+        }
+        self.replica.await_majority(last).await
+    }
+
+    /// Ends when a majority has everything that was written until now.
+    ///
+    /// # Errors
+    /// As [`Catalog::commit`].
+    pub async fn settle(&self) -> Result<(), Fault> {
+        self.replica.await_majority(self.store.last_op_time()).await
     }
 
     fn attempt<T>(
         &self,
         mut build: impl FnMut(&mut Changes) -> Result<T, Fault>,
-    ) -> Result<(T, types::OpTime), Fault> {
+    ) -> Result<(T, OpTime), Fault> {
         let mut attempt = 1;
         loop {
-            let view = self.view();
+            self.replica.check_primary()?;
+            let view = self.newest();
             let batch = self.store.batch(view.snapshot.clone());
             let mut changes = Changes { view, batch };
             let value = build(&mut changes)?;
@@ -115,7 +150,7 @@ impl Catalog {
 
     /// The term in which this member writes.
     pub fn term(&self) -> i64 {
-        self.store.last_op_time().term
+        self.replica.term()
     }
 }
 

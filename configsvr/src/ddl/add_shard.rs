@@ -110,7 +110,7 @@ impl Metadata {
         // Only the hosts matter here: the set's name is what is to be found out.
         let set = add.set.as_deref().unwrap_or("unknown");
         let asked = SetAddress::parse(&format!("{set}/{}", add.hosts.join(",")), SHARD_PORT)?;
-        let mut hello = self.hello(&asked).await?;
+        let mut hello = self.hello(&asked.hosts).await?;
         let shown = add.hosts.join(",");
         let failed = |text: String| Fault::new(Code::OperationFailed, text);
         if hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid") {
@@ -143,13 +143,14 @@ impl Metadata {
                     "replica set {name} has no primary now; try again once it has elected one"
                 )));
             };
-            hello = self.hello(&SetAddress { name: name.clone(), hosts: vec![primary] }).await?;
+            hello = self.hello(&[primary]).await?;
             if !is_primary(&hello) {
                 return Err(failed(format!("replica set {name} is electing a primary; try again")));
             }
         }
-        let hosts = hello.get_array("hosts").map(Vec::as_slice).unwrap_or_default();
-        let hosts: Vec<String> = hosts.iter().filter_map(Bson::as_str).map(str::to_owned).collect();
+        // Members without data, and hidden ones, are no place to send anything to.
+        let lists = ["hosts", "passives"].into_iter().filter_map(|list| hello.get_array(list).ok());
+        let hosts: Vec<String> = lists.flatten().filter_map(Bson::as_str).map(str::to_owned).collect();
         if hosts.is_empty() {
             return Err(failed(format!("replica set {name} names no hosts")));
         }
@@ -167,10 +168,10 @@ impl Metadata {
         Ok(Found { address: SetAddress { name, hosts }, config_version })
     }
 
-    async fn hello(&self, address: &SetAddress) -> Result<Document, Fault> {
-        let asked = self.calls.call(address, doc! { "hello": 1, "$db": "admin" }, HELLO_TIMEOUT, true).await;
+    async fn hello(&self, hosts: &[String]) -> Result<Document, Fault> {
+        let asked = self.calls.call_any(hosts, doc! { "hello": 1, "$db": "admin" }, HELLO_TIMEOUT).await;
         asked.map_err(|fault| {
-            let hosts = address.hosts.join(",");
+            let hosts = hosts.join(",");
             let code = if fault.code == Code::FailedToParse { fault.code } else { Code::OperationFailed };
             let message = format!(
                 "Could not ask {hosts} who it is; start it with --shardsvr and check host and port :: caused by :: {}",

@@ -137,9 +137,12 @@ impl Metadata {
     pub(crate) fn resume_drops(self: &Arc<Self>) {
         let metadata = self.clone();
         self.tasks.spawn("resume-drops", async move {
-            let stop = metadata.tasks.token();
+            let stop = metadata.office();
             let since = Instant::now();
             loop {
+                if stop.is_cancelled() {
+                    return;
+                }
                 let outcome = metadata.resume_once(since.elapsed() >= RESUME_BOUND).await;
                 match outcome {
                     Ok(()) => return,
@@ -162,7 +165,7 @@ impl Metadata {
     async fn resume_once(self: &Arc<Self>, last: bool) -> Result<(), Fault> {
         let _changing = self.changing.lock().await;
         let mut outcome = Ok(());
-        for intent in self.catalog.view().intents()? {
+        for intent in self.view()?.intents()? {
             let resumed = match intent.kind {
                 IntentKind::Collection => {
                     let ns = Namespace::parse(&intent.name)?;

@@ -76,6 +76,9 @@ impl Metadata {
         if !body.contains_key("$db") {
             body.insert("$db", "admin");
         }
+        // A shard that has heard of a later primary of this set refuses what an earlier one still asks for.
+        body.insert("configTerm", self.term());
+        self.check_primary()?;
         let name = body.keys().next().cloned().unwrap_or_default();
         match self.calls.call(&address, body, STEP_TIMEOUT, repeatable).await {
             Ok(reply) => Ok(reply),

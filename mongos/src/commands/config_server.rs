@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::routing::Target;
+use crate::shards::Sending;
 use bson::RawDocumentBuf;
 use command::{Context, Reply, Request};
 use types::{Fault, ShardId};
@@ -34,5 +35,5 @@ pub(super) async fn forward_as(
             _ => body.append(field, value),
         }
     }
-    node.ask(ctx, &target(), &Request::from_body(body), false).await
+    node.ask(ctx, &target(), &Request::from_body(body), Sending::Write).await
 }

@@ -49,7 +49,6 @@ pub(super) const NAMES: &[&str] = &[
     "saslContinue",
     "saslStart",
     "setAllowMigrations",
-    "setDefaultRWConcern",
     "setFeatureCompatibilityVersion",
     "setUserWriteBlockMode",
     "shardDrainingStatus",

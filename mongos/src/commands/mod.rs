@@ -18,6 +18,8 @@ pub fn table() -> Vec<Spec<Node>> {
     table.extend([
         admin::add_shard::SPEC,
         admin::balancer_status::SPEC,
+        admin::default_rw_concern::GET,
+        admin::default_rw_concern::SET,
         admin::enable_sharding::SPEC,
         admin::flush_router_config::SPEC,
         admin::get_shard_map::SPEC,

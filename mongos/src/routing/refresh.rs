@@ -1,4 +1,5 @@
 //! Hearing of metadata changes as they happen, so that a stale route is seldom met. Only a help: correctness comes from versions.
+//! Routes outlive the config server: what was missed while it was not heard is found out when a shard refuses it.
 
 use crate::node::Node;
 use rpc::cluster::{self, change};
@@ -18,7 +19,7 @@ pub async fn watch(node: Arc<Node>) {
             outcome = follow(&node) => outcome,
             () = stop.cancelled() => return,
         };
-        // Changes will be missed: `follow` forgets all routes when it hears again. Until then a shard that refuses one says so.
+        // Changes will be missed; a shard that refuses a route says so.
         if was_open && let Err(status) = &outcome {
             tracing::info!(%status, "config server is not heard; routes are kept until a shard refuses them");
         }
@@ -31,12 +32,22 @@ pub async fn watch(node: Arc<Node>) {
 }
 
 async fn follow(node: &Node) -> Result<(), tonic::Status> {
-    let Some(peer) = node.shards.config().client.peers().first() else { return Ok(()) };
+    let config = &node.shards.config().client;
+    let mut elections = config.changes();
+    let peer = config.primary(None).await.map_err(|fault| tonic::Status::unavailable(fault.message))?;
     let request = cluster::WatchRequest { name: node.name.clone(), router: true };
     let mut changes = peer.config().watch(request).await?.into_inner();
-    tracing::debug!(host = peer.host(), "following the config server's changes");
-    node.routing.forget_all();
-    while let Some(change) = changes.message().await? {
+    tracing::debug!(host = %peer.host(), "following the config server's changes");
+    loop {
+        let change = tokio::select! {
+            change = changes.message() => change?,
+            // Only the primary tells of changes.
+            _ = elections.changed() => match *config.preferred_host() == **peer.host() {
+                true => continue,
+                false => return Ok(()),
+            },
+        };
+        let Some(change) = change else { return Ok(()) };
         match change.what {
             Some(change::What::Collection(ns)) => match Namespace::parse(&ns) {
                 Ok(ns) => node.routing.forget(&ns),
@@ -48,8 +59,8 @@ async fn follow(node: &Node) -> Result<(), tonic::Status> {
                     tracing::warn!(%fault, "shards could not be read");
                 }
             }
+            Some(change::What::Defaults(_)) => node.defaults.changed(),
             None => {}
         }
     }
-    Ok(())
 }

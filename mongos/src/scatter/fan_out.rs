@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::routing::{ROUTE_ATTEMPTS_MAX, Route, Target, note_stale};
+use crate::shards::{Heard, Sending};
 use command::{Context, Reply, Request};
 use futures::future::join_all;
 use std::time::Instant;
@@ -12,9 +13,24 @@ pub async fn fan_out<F>(
     node: &Node,
     ctx: &Context,
     targets: &[Target],
-    repeatable: bool,
+    sending: Sending,
     request_for: F,
 ) -> Vec<(ShardId, Result<Reply, Fault>)>
+where
+    F: Fn(&Target) -> Result<Request, Fault>,
+{
+    let answers = fan_out_heard(node, ctx, targets, sending, request_for).await;
+    answers.into_iter().map(|(shard, heard)| (shard, heard.map(|heard| heard.reply))).collect()
+}
+
+/// As [`fan_out`], with the member that answered.
+pub async fn fan_out_heard<F>(
+    node: &Node,
+    ctx: &Context,
+    targets: &[Target],
+    sending: Sending,
+    request_for: F,
+) -> Vec<(ShardId, Result<Heard, Fault>)>
 where
     F: Fn(&Target) -> Result<Request, Fault>,
 {
@@ -22,7 +38,7 @@ where
         let request = request_for(target);
         async move {
             let answer = match request {
-                Ok(request) => node.ask(ctx, target, &request, repeatable).await,
+                Ok(request) => node.hear(ctx, target, &request, sending).await,
                 Err(fault) => Err(fault),
             };
             (target.shard.clone(), answer)

@@ -2,12 +2,13 @@
 //! router's half of a pipeline. Documents stay raw bytes unless the pipeline looks at them.
 
 use crate::node::Node;
-use crate::routing::Target;
+use crate::shards::Heard;
 use bson::{RawBsonRef, RawDocumentBuf};
 use command::{Context, CursorBatch, CursorReply, Request};
 use futures::future::join_all;
 use query::pipeline::Run;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use types::{Code, Fault, Namespace, SessionId, ShardId};
 use value::SharedDoc;
@@ -21,6 +22,8 @@ const SORT_KEY_OVERHEAD: usize = 1 + SORT_KEY.len() + 1 + 4 + 1;
 #[derive(Debug)]
 pub struct Remote {
     shard: ShardId,
+    /// The member that holds the cursor.
+    host: Arc<str>,
     /// 0 once exhausted.
     cursor_id: i64,
     /// Fetched, not yet given to the client.
@@ -32,14 +35,14 @@ impl Remote {
     ///
     /// # Errors
     /// `FailedToParse` (9) for a malformed reply.
-    pub fn open(shard: ShardId, reply: RawDocumentBuf) -> Result<Remote, Fault> {
-        let batch = CursorBatch::parse(&SharedDoc::from(reply))?;
-        Ok(Remote { shard, cursor_id: batch.id, buffer: batch.documents.into() })
+    pub fn open(shard: ShardId, heard: Heard) -> Result<Remote, Fault> {
+        let batch = CursorBatch::parse(&SharedDoc::from(heard.reply.doc))?;
+        Ok(Remote { shard, host: heard.host, cursor_id: batch.id, buffer: batch.documents.into() })
     }
 
-    /// A cursor that is open on the shard and has nothing fetched.
-    pub fn idle(shard: ShardId, cursor_id: i64) -> Remote {
-        Remote { shard, cursor_id, buffer: VecDeque::new() }
+    /// A cursor that is open on a member of the shard and has nothing fetched.
+    pub fn idle(shard: ShardId, host: Arc<str>, cursor_id: i64) -> Remote {
+        Remote { shard, host, cursor_id, buffer: VecDeque::new() }
     }
 
     fn is_exhausted(&self) -> bool {
@@ -154,12 +157,12 @@ impl MergedCursor {
             }
     }
 
-    /// The shards' cursors that are still open.
-    pub fn open_remotes(&self) -> Vec<(ShardId, i64)> {
+    /// The shards' cursors that are still open: shard, member, id.
+    pub fn open_remotes(&self) -> Vec<(ShardId, Arc<str>, i64)> {
         self.remotes
             .iter()
             .filter(|remote| remote.cursor_id != 0)
-            .map(|remote| (remote.shard.clone(), remote.cursor_id))
+            .map(|remote| (remote.shard.clone(), remote.host.clone(), remote.cursor_id))
             .collect()
     }
 
@@ -306,9 +309,8 @@ impl MergedCursor {
         let outcomes = join_all(empty.map(|remote| {
             let request = get_more(&ns, remote.cursor_id, session, batch, wait);
             async move {
-                let target = Target { shard: remote.shard.clone(), routing: None };
                 // A batch that got lost is lost for good: the shard's cursor has moved on.
-                let reply = match node.ask(ctx, &target, &request, false).await {
+                let reply = match node.ask_member(ctx, &remote.shard, &remote.host, &request).await {
                     Ok(reply) => reply,
                     Err(fault) => {
                         remote.cursor_id = 0;

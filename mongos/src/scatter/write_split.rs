@@ -5,7 +5,7 @@
 use super::fan_out::fan_out;
 use crate::node::Node;
 use crate::routing::{ROUTE_ATTEMPTS_MAX, Route, Target, note_stale};
-use crate::shards::{is_repeatable_write, label_write};
+use crate::shards::{Sending, label_write};
 use bson::{RawArrayBuf, RawBson};
 use command::{Context, Request, Rewrite, Upserted, WriteError, WriteOptions, WriteOutcome};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -100,7 +100,7 @@ where
         let targets: Vec<Target> = round.groups.iter().map(|group| group.target.clone()).collect();
         // The runs of an ordered batch need not each wait for the write concern: one wait at the end is as good.
         let is_last = !options.ordered || round.span >= pending.len() || route.collection().is_none();
-        let answers = fan_out(node, ctx, &targets, is_repeatable_write(ctx), |target| {
+        let answers = fan_out(node, ctx, &targets, Sending::Write, |target| {
             let members: Vec<&Statement> = round
                 .groups
                 .iter()
@@ -185,7 +185,7 @@ async fn settle(
     body.append(bson::raw::cstr!("writeConcern"), concern.to_doc());
     let request = Request::from_body(body);
     let targets: Vec<Target> = shards.into_iter().map(|shard| Target { shard, routing: None }).collect();
-    for (_, answer) in fan_out(node, ctx, &targets, true, |_| Ok(request.clone())).await {
+    for (_, answer) in fan_out(node, ctx, &targets, Sending::Idempotent, |_| Ok(request.clone())).await {
         let settled = answer.and_then(|reply| WriteOutcome::from_reply(&reply.doc));
         let settled = settled.map_err(|fault| label_write(fault, ctx))?;
         if outcome.write_concern_error.is_none() {

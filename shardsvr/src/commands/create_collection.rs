@@ -11,6 +11,7 @@ pub(super) const SPEC: Spec<Node> =
         Box::pin(async move {
             node.member.replication.check_writable()?;
             tokio::task::block_in_place(|| create(&node, &request))?;
+            node.settle().await?;
             Ok(Reply::ok())
         })
     });
@@ -57,5 +58,5 @@ fn create(node: &Node, request: &Request) -> Result<(), Fault> {
     if !missing.is_empty() {
         store.create_indexes(&ns, &missing).map_err(fault)?;
     }
-    store.sync().map_err(fault)
+    Ok(())
 }

@@ -8,7 +8,8 @@ pub(super) const ENTER: Spec<Node> =
     internal("_shardsvrEnterCriticalSection", "holds requests to a collection back", |node, _, request| {
         Box::pin(async move {
             node.require_identity()?;
-            node.gate.enter_critical(&fields::namespace(&request)?).await?;
+            let ns = fields::namespace(&request)?;
+            node.enter_section(&ns, request.body.get_i64("configTerm").unwrap_or(0)).await?;
             Ok(Reply::ok())
         })
     });
@@ -16,7 +17,7 @@ pub(super) const ENTER: Spec<Node> =
 pub(super) const LEAVE: Spec<Node> =
     internal("_shardsvrLeaveCriticalSection", "lets requests to a collection go on", |node, _, request| {
         Box::pin(async move {
-            node.gate.leave_critical(&fields::namespace(&request)?).await;
+            node.leave_section(&fields::namespace(&request)?).await?;
             Ok(Reply::ok())
         })
     });

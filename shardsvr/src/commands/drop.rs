@@ -13,6 +13,7 @@ pub(super) const COLLECTION: Spec<Node> =
                 return Err(Fault::new(Code::IllegalOperation, format!("{ns} is not in a critical section")));
             }
             let dropped = tokio::task::block_in_place(|| drop_collection(&node, &ns))?;
+            node.settle().await?;
             drop(node.member.engine.cursors().kill_namespace(&ns));
             Ok(bson::rawdoc! { "existed": dropped }.into())
         })
@@ -22,10 +23,8 @@ pub(super) const DATABASE: Spec<Node> =
     internal("_shardsvrDropDatabase", "drops this shard's part of a database", |node, _, request| {
         Box::pin(async move {
             let db = fields::text(&request)?;
-            tokio::task::block_in_place(|| {
-                node.member.store.drop_database(db).map_err(|error| error.fault())?;
-                node.member.store.sync().map_err(|error| error.fault())
-            })?;
+            tokio::task::block_in_place(|| node.member.store.drop_database(db))?;
+            node.settle().await?;
             node.gate.forget_database(db).await;
             Ok(Reply::ok())
         })
@@ -48,6 +47,5 @@ fn drop_collection(node: &Node, ns: &Namespace) -> Result<bool, Fault> {
         return Ok(false);
     }
     store.drop_collection(ns).map_err(|error| error.fault())?;
-    store.sync().map_err(|error| error.fault())?;
     Ok(true)
 }

@@ -17,6 +17,7 @@ pub fn table() -> Vec<Spec<Node>> {
     let mut table = frontend::commands::<Node>();
     table.extend(engine::commands::<Node>());
     table.extend(repl::commands::<Node>());
+    table.extend(member::commands::<Node>());
     table.extend(command::missing(member::MISSING));
     table.extend([
         await_writes::SPEC,

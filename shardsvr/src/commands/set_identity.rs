@@ -10,7 +10,7 @@ pub(super) const SPEC: Spec<Node> =
         Box::pin(async move {
             node.member.replication.check_writable()?;
             let identity = Identity::parse(fields::document(&request)?)?;
-            tokio::task::block_in_place(|| node.join(&identity))?;
+            node.join(&identity).await?;
             tracing::info!(shard = %identity.shard, cluster = %identity.cluster, "joined the cluster");
             Ok(Reply::ok())
         })

@@ -25,6 +25,7 @@ pub struct CriticalSections {
 struct Section {
     end: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
+    config_term: i64,
 }
 
 impl CriticalSections {
@@ -32,7 +33,13 @@ impl CriticalSections {
     ///
     /// # Errors
     /// `LockBusy` (46) where one is open already, `LockTimeout` (24) where a request stays inside too long.
-    pub async fn enter(&self, ns: &Namespace, gate: &CollectionGate, tasks: &Tasks) -> Result<(), Fault> {
+    pub async fn enter(
+        &self,
+        ns: &Namespace,
+        gate: &CollectionGate,
+        config_term: i64,
+        tasks: &Tasks,
+    ) -> Result<(), Fault> {
         if self.open.lock().get(ns).is_some_and(|section| !section.end.is_closed()) {
             return Err(Fault::new(Code::LockBusy, format!("{ns} is in a critical section already")));
         }
@@ -46,20 +53,31 @@ impl CriticalSections {
         let (done, ended) = oneshot::channel();
         let name = ns.clone();
         tasks.spawn("critical-section", async move {
+            // Abandoned, it ends as if it had been asked to.
             if tokio::time::timeout(LEASE, asked).await.is_err() {
                 tracing::warn!(ns = %name, seconds = LEASE.as_secs(), "critical section ended by its lease");
             }
             drop(closed);
             done.send(()).ok(); // nobody waits after a lease
         });
-        self.open.lock().insert(ns.clone(), Section { end, ended });
+        self.open.lock().insert(ns.clone(), Section { end, ended, config_term });
         Ok(())
+    }
+
+    /// Ends all sections at once: this member does not answer for them any more.
+    pub fn abandon(&self) {
+        self.open.lock().clear();
+    }
+
+    /// The term of the config server's primary in whose name the section was opened, if one is open.
+    pub fn term_of(&self, ns: &Namespace) -> Option<i64> {
+        self.open.lock().get(ns).filter(|section| !section.end.is_closed()).map(|section| section.config_term)
     }
 
     /// Ends the section, if it is still open.
     pub async fn leave(&self, ns: &Namespace) {
         let section = self.open.lock().remove(ns);
-        if let Some(Section { end, ended }) = section {
+        if let Some(Section { end, ended, .. }) = section {
             end.send(()).ok(); // its lease ended it
             ended.await.ok();
         }

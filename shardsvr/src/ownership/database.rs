@@ -34,6 +34,12 @@ impl Databases {
         }
     }
 
+    pub(super) fn forget_all(&self) {
+        let mut known = self.known.lock();
+        self.forgotten.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        known.clear();
+    }
+
     pub(super) fn forget(&self, db: &str) {
         let mut known = self.known.lock();
         self.forgotten.fetch_add(1, std::sync::atomic::Ordering::AcqRel);

@@ -6,6 +6,7 @@ mod critical_section;
 mod database;
 mod filter;
 mod identity;
+mod stored_sections;
 mod version_gate;
 
 pub use collection::CollectionGate;

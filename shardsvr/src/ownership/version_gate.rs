@@ -11,17 +11,23 @@ use rpc::{Pool, SetClient, cluster};
 use runtime::Tasks;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::OwnedRwLockReadGuard;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OwnedRwLockReadGuard};
 use types::{Code, DatabaseVersion, Fault, Namespace, ShardId, ShardVersion, StaleRoute};
 
 /// How long the config server may take to tell a version.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Wait before the config server is asked again where a deposed primary answered.
+const DEPOSED_PAUSE: Duration = Duration::from_millis(200);
 /// How long a request waits for a critical section before the router is told to look again.
 const CRITICAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Gates that are kept; beyond it, those that nobody is inside of go, and the config server is asked anew.
 const GATE_COUNT_MAX: usize = 100_000;
+
+/// No term.
+const NO_OFFICE: i64 = i64::MIN;
 
 /// Held by a writer while it runs: a critical section waits for it.
 pub type Admitted = Option<OwnedRwLockReadGuard<Known>>;
@@ -40,6 +46,11 @@ pub struct VersionGate {
     collections: Mutex<HashMap<Namespace, CollectionGate>>,
     databases: Databases,
     critical: CriticalSections,
+    /// The term in which this member answers for the sections that were open when it became primary; [`NO_OFFICE`] otherwise.
+    office: AtomicI64,
+    office_changed: Notify,
+    /// The highest term of a primary of the config server that asked for anything.
+    config_term: AtomicI64,
     pool: Pool,
     tasks: Tasks,
 }
@@ -52,6 +63,9 @@ impl VersionGate {
             collections: Mutex::default(),
             databases: Databases::default(),
             critical: CriticalSections::default(),
+            office: AtomicI64::new(NO_OFFICE),
+            office_changed: Notify::new(),
+            config_term: AtomicI64::new(0),
             pool,
             tasks: tasks.clone(),
         }
@@ -75,6 +89,11 @@ impl VersionGate {
         self.place.load().as_deref().map(|place| place.identity.clone())
     }
 
+    /// Whether there is an identity.
+    pub fn has_identity(&self) -> bool {
+        self.place.load().is_some()
+    }
+
     /// The gate of one collection.
     pub fn collection(&self, ns: &Namespace) -> CollectionGate {
         let mut collections = self.collections.lock();
@@ -89,8 +108,18 @@ impl VersionGate {
         }
     }
 
-    /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting.
-    pub fn try_admit(&self, ns: Option<&Namespace>, db: &str, routing: &Routing) -> Option<Admitted> {
+    /// Admits a request at once where everything it was routed with is known to hold; `None` where that takes waiting. A write comes
+    /// with the term in which it is to happen.
+    pub fn try_admit(
+        &self,
+        ns: Option<&Namespace>,
+        db: &str,
+        routing: &Routing,
+        term: Option<i64>,
+    ) -> Option<Admitted> {
+        if term.is_some_and(|term| self.office.load(Ordering::Acquire) != term) {
+            return None;
+        }
         if let Some(received) = routing.database_version
             && self.databases.get(db) != Some(Some(received))
         {
@@ -114,7 +143,11 @@ impl VersionGate {
         ns: Option<&Namespace>,
         db: &str,
         routing: &Routing,
+        term: Option<i64>,
     ) -> Result<Admitted, Fault> {
+        if let Some(term) = term {
+            self.in_office(term).await?;
+        }
         if let Some(received) = routing.database_version {
             self.check_database(db, received).await?;
         }
@@ -124,13 +157,80 @@ impl VersionGate {
         }
     }
 
+    /// Ends when this member answers for the sections of its shard in that term.
+    async fn in_office(&self, term: i64) -> Result<(), Fault> {
+        let taken = async {
+            loop {
+                let changed = self.office_changed.notified();
+                if self.office.load(Ordering::Acquire) == term {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(CRITICAL_WAIT, taken).await.map_err(|_| {
+            Fault::new(
+                Code::NotWritablePrimary,
+                format!("not primary: this member does not govern in term {term}"),
+            )
+        })
+    }
+
+    /// This member is primary in a new term: what it knew as a secondary may be older than what its routers know, and the sections that
+    /// were open before are open still.
+    ///
+    /// # Errors
+    /// As [`CriticalSections::enter`].
+    pub async fn take_office(&self, term: i64, sections: &[Namespace]) -> Result<(), Fault> {
+        self.critical.abandon();
+        self.doubt_all().await;
+        for ns in sections {
+            self.critical.enter(ns, &self.collection(ns), 0, &self.tasks).await?;
+        }
+        self.office.store(term, Ordering::Release);
+        self.office_changed.notify_waiters();
+        Ok(())
+    }
+
+    /// This member is no primary any more.
+    pub fn leave_office(&self) {
+        self.office.store(NO_OFFICE, Ordering::Release);
+        self.critical.abandon();
+    }
+
+    /// Forgets everything about collections and databases: the config server is asked anew. Waits for the writers inside.
+    pub fn doubt_all(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.databases.forget_all();
+        let gates: Vec<CollectionGate> = self.collections.lock().values().cloned().collect();
+        async move {
+            for gate in gates {
+                gate.forget().await;
+            }
+        }
+    }
+
+    /// Whether a primary of the config server may still ask for anything.
+    ///
+    /// # Errors
+    /// `StaleTerm` (135) once a later one was heard of.
+    pub fn hear_config_term(&self, term: i64) -> Result<(), Fault> {
+        let known = self.config_term.fetch_max(term, Ordering::AcqRel);
+        if term < known {
+            return Err(Fault::new(
+                Code::StaleTerm,
+                format!("the config server has had a primary in term {known} since term {term}"),
+            ));
+        }
+        Ok(())
+    }
+
     async fn check_database(&self, db: &str, received: DatabaseVersion) -> Result<(), Fault> {
         if self.databases.get(db) == Some(Some(received)) {
             return Ok(());
         }
         let place = self.place()?;
         let mark = self.databases.mark();
-        let routing = fetch(&place, db, "").await?;
+        let routing = self.fetch(&place, db, "").await?;
         let known = home_version(&routing, &place.identity.shard);
         self.databases.learn(mark, db, known);
         if known == Some(received) {
@@ -160,10 +260,33 @@ impl VersionGate {
             }
             drop(inside);
             let mark = gate.mark();
-            let routing = fetch(&place, ns.db(), ns.collection()).await?;
+            let routing = self.fetch(&place, ns.db(), ns.collection()).await?;
             gate.learn(mark, owned(routing, &place.identity.shard)).await;
         }
         Err(stale(None))
+    }
+
+    /// Asks the config server. Its primary may have been deposed without knowing it yet: then another one is to be asked.
+    async fn fetch(&self, place: &Place, db: &str, collection: &str) -> Result<NamespaceRouting, Fault> {
+        let request = cluster::RoutingRequest { db: db.to_owned(), collection: collection.to_owned() };
+        let until = Instant::now() + REFRESH_TIMEOUT;
+        loop {
+            let reply = place
+                .config
+                .unary(REFRESH_TIMEOUT, |mut client| {
+                    let request = request.clone();
+                    async move { client.get_routing(request).await }
+                })
+                .await?;
+            match self.hear_config_term(reply.term) {
+                Ok(()) => return rpc::convert::routing_reply(&reply),
+                Err(fault) if Instant::now() >= until => {
+                    return Err(Fault::new(Code::ExceededTimeLimit, fault.message));
+                }
+                // It will notice, or the others will be asked.
+                Err(_) => tokio::time::sleep(DEPOSED_PAUSE).await,
+            }
+        }
     }
 
     fn place(&self) -> Result<Arc<Place>, Fault> {
@@ -186,8 +309,12 @@ impl VersionGate {
     ///
     /// # Errors
     /// As [`CriticalSections::enter`].
-    pub async fn enter_critical(&self, ns: &Namespace) -> Result<(), Fault> {
-        self.critical.enter(ns, &self.collection(ns), &self.tasks).await
+    pub async fn enter_critical(&self, ns: &Namespace, config_term: i64) -> Result<(), Fault> {
+        // What an earlier primary of the config server held back, it will not change any more.
+        if self.critical.term_of(ns).is_some_and(|term| term < config_term) {
+            self.critical.leave(ns).await;
+        }
+        self.critical.enter(ns, &self.collection(ns), config_term, &self.tasks).await
     }
 
     /// Ends a critical section; nothing is known of the collection afterwards.
@@ -226,18 +353,6 @@ fn is_older(received: &ShardVersion, owned: &ShardVersion) -> bool {
         ) => a.timestamp < b.timestamp || (a == b && x < y),
         _ => false,
     }
-}
-
-async fn fetch(place: &Place, db: &str, collection: &str) -> Result<NamespaceRouting, Fault> {
-    let request = cluster::RoutingRequest { db: db.to_owned(), collection: collection.to_owned() };
-    let reply = place
-        .config
-        .unary(REFRESH_TIMEOUT, |mut client| {
-            let request = request.clone();
-            async move { client.get_routing(request).await }
-        })
-        .await?;
-    rpc::convert::routing_reply(&reply)
 }
 
 /// The version of the database, if this shard is its home.

@@ -67,6 +67,17 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// The command's value as a whole number; a boolean or null counts as 0.
+    pub(crate) fn integer(&self) -> Result<i64, Fault> {
+        match self.value()? {
+            RawBsonRef::Int32(number) => Ok(i64::from(number)),
+            RawBsonRef::Int64(number) => Ok(number),
+            RawBsonRef::Double(number) if number.is_finite() => Ok(number as i64),
+            RawBsonRef::Boolean(_) | RawBsonRef::Null | RawBsonRef::Undefined => Ok(0),
+            other => Err(wrong_type(&format!("{0}.{0}", self.command), other, &["long", "int", "double"])),
+        }
+    }
+
     /// Visits the command's own fields: not its name, not the generic ones but for `comment`.
     pub(crate) fn each(&self, mut visit: impl FnMut(Field<'a>) -> Result<(), Stop>) -> Result<(), Fault> {
         for (index, sequence) in self.request.sequences.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use crate::Reply;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
-use types::{Code, Fault, Namespace, limits};
+use types::{Code, Fault, Namespace, Timestamp, limits};
 use value::SharedDoc;
 
 /// A cursor reply under construction: documents are copied once, to where they are sent from.
@@ -14,6 +14,7 @@ pub struct CursorReply {
     array: usize,
     count: usize,
     limit_bytes: usize,
+    at_cluster_time: Option<Timestamp>,
 }
 
 /// Total length, type, "cursor" and NUL.
@@ -39,7 +40,19 @@ impl CursorReply {
         bytes.extend_from_slice(batch);
         let array = bytes.len();
         bytes.extend_from_slice(&[0; 4]);
-        CursorReply { bytes, ns: ns.clone(), array, count: 0, limit_bytes: limits::REPLY_BATCH_BYTES_MAX }
+        CursorReply {
+            bytes,
+            ns: ns.clone(),
+            array,
+            count: 0,
+            limit_bytes: limits::REPLY_BATCH_BYTES_MAX,
+            at_cluster_time: None,
+        }
+    }
+
+    /// Says at which one time the cursor reads.
+    pub fn set_time(&mut self, at: Option<Timestamp>) {
+        self.at_cluster_time = at;
     }
 
     /// Adds a document. `false`, and nothing is added, where it would make the batch longer than
@@ -94,6 +107,10 @@ impl CursorReply {
     pub fn finish(mut self, cursor_id: i64) -> Result<Reply, Fault> {
         self.bytes.push(0);
         self.close(self.array);
+        if let Some(at) = self.at_cluster_time {
+            self.bytes.extend_from_slice(b"\x11atClusterTime\0");
+            self.bytes.extend_from_slice(&at.0.to_le_bytes());
+        }
         self.bytes.extend_from_slice(b"\x12id\0");
         self.bytes.extend_from_slice(&cursor_id.to_le_bytes());
         self.bytes.extend_from_slice(b"\x02ns\0");

@@ -8,6 +8,7 @@ use crate::exec::{Feed, Scan, Target};
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::plan::{self, Order, Plan, Query};
 use crate::sources;
+use crate::view::View;
 use bson::RawDocumentBuf;
 use command::{Access, Aggregate, Context, Reply, Request, Spec};
 use query::context::ParseContext;
@@ -30,9 +31,9 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     if aggregate.explain {
         return crate::explain::explain_pipeline(host, ctx, &aggregate).await;
     }
-    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
+    let view = View::of(host, ctx).await?;
     let parse = parse_context(ctx, aggregate.let_vars.as_ref())?;
-    let planned = PlannedPipeline::new(host, &aggregate, &parse)?;
+    let planned = PlannedPipeline::new(host, &aggregate, &parse, &view)?;
     let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
     let with_sort_key = ctx.routing.as_ref().is_some_and(|routing| routing.with_sort_key);
     let sort_key = if with_sort_key { last_sort(&aggregate.pipeline)? } else { None };
@@ -42,7 +43,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
         None => {
             let scan = Scan::new(Arc::new(planned.plan), host.ownership(&aggregate.ns));
             let target = Target::of(&aggregate.ns, collection.as_ref());
-            Input::Feed(Box::new(Feed::new(target, scan, planned.blocking, 0, planned.limit)))
+            Input::Feed(Box::new(Feed::new(target, view, scan, planned.blocking, 0, planned.limit)))
         }
     };
     let producer = Producer::Pipeline(Box::new(Piped { input, run, waiting: None, ended: false, sort_key }));
@@ -66,6 +67,7 @@ impl PlannedPipeline {
         host: &dyn HasEngine,
         aggregate: &Aggregate,
         parse: &ParseContext,
+        view: &View,
     ) -> Result<PlannedPipeline, Fault> {
         let mut rest = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), parse)?;
         if let Some(source) = rest.source.take() {
@@ -85,6 +87,18 @@ impl PlannedPipeline {
                 "{aggregate: 1} is not valid for a pipeline that does not begin with a stage that makes documents",
             ));
         }
+        if aggregate.ns.db() == "local"
+            && let Some(documents) = host.virtual_documents(&aggregate.ns)
+        {
+            return Ok(PlannedPipeline {
+                plan: Plan::nothing(),
+                filter: None,
+                blocking: None,
+                limit: None,
+                rest,
+                source: Some(documents),
+            });
+        }
         let prefix = rest.take_prefix();
         let matcher = match &prefix.filter {
             Some(filter) => Some(Arc::new(Matcher::parse(filter, parse)?)),
@@ -96,7 +110,7 @@ impl PlannedPipeline {
             filter: matcher.filter(|matcher| !matcher.is_match_all()),
             sort: order.sort.as_ref(),
             hint: order.hint.as_ref(),
-            at: host.engine().store().last_op_time().ts,
+            at: view.plan_time(host.engine()),
         };
         let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
         let plan = plan::choose(collection.as_ref(), &query)?;

@@ -5,6 +5,7 @@ use crate::HasEngine;
 use crate::exec::{Flow, Scan, drive};
 use crate::op_context::{Interrupt, parse_context, refuse_transaction};
 use crate::plan::{self, Plan, Query};
+use crate::view::View;
 use bson::{RawDocumentBuf, cstr};
 use command::{Access, Context, Count, Reply, Request, Spec};
 use query::matcher::Matcher;
@@ -21,8 +22,8 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
 async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
     let count = Count::parse(request, &ctx.envelope)?;
     refuse_transaction(ctx)?;
-    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
-    let matched = matched(host, ctx, &count).await?;
+    let view = View::of(host, ctx).await?;
+    let matched = matched(host, ctx, &count, &view).await?;
     let limit = count.limit.map_or(u64::MAX, NonZeroU64::get);
     let n = matched.saturating_sub(count.skip).min(limit);
     let mut reply = RawDocumentBuf::new();
@@ -34,14 +35,14 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
 }
 
 /// Matching documents, counted no further than skip and limit need.
-async fn matched(host: &dyn HasEngine, ctx: &Context, count: &Count) -> Result<u64, Fault> {
+async fn matched(host: &dyn HasEngine, ctx: &Context, count: &Count, view: &View) -> Result<u64, Fault> {
     let engine = host.engine();
     let Some(collection) = engine.store().catalog().get(&count.ns).cloned() else { return Ok(0) };
     let owner = host.ownership(&count.ns).filter(|owner| !owner.owns_all());
     if count.filter.is_empty() && owner.is_none() && count.hint.is_none() {
         return Ok(engine.store().stats(&collection).records);
     }
-    let snapshot = engine.store().snapshot();
+    let snapshot = view.snapshot(engine)?;
     let plan = plan_of(ctx, count, &collection, snapshot.timestamp())?;
     let wanted = count.limit.map(|limit| limit.get().saturating_add(count.skip));
     let keys_only = plan.filter.is_none() && owner.is_none();

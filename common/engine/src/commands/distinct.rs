@@ -5,6 +5,7 @@ use crate::HasEngine;
 use crate::exec::{Flow, Scan, drive};
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::plan::{self, Plan, Query};
+use crate::view::View;
 use bson::{RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf, cstr};
 use command::{Access, Context, Distinct, Reply, Request, Spec};
 use query::matcher::Matcher;
@@ -23,10 +24,11 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
 async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
     let distinct = Distinct::parse(request, &ctx.envelope)?;
     refuse_transaction(ctx)?;
-    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
+    let view = View::of(host, ctx).await?;
     let mut values = Values::new(&distinct.key);
     if let Some(collection) = host.engine().store().catalog().get(&distinct.ns).cloned() {
-        let snapshot = host.engine().store().snapshot();
+        view.check(Some(&collection))?;
+        let snapshot = view.snapshot(host.engine())?;
         let plan = plan_of(ctx, &distinct, &collection, snapshot.timestamp())?;
         let mut scan = Scan::new(Arc::new(plan), host.ownership(&distinct.ns));
         drive(host.engine(), ctx, &mut scan, &snapshot, &collection, &mut |hit| {
@@ -37,6 +39,9 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     }
     let mut reply = RawDocumentBuf::new();
     reply.append(cstr!("values"), values.found);
+    if let Some(at) = view.at_cluster_time() {
+        reply.append(cstr!("atClusterTime"), bson::Timestamp::from(at));
+    }
     Ok(reply.into())
 }
 

@@ -8,6 +8,8 @@ use crate::exec::{Feed, Scan, Target};
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::plan::{self, Plan, Query};
 use crate::tail;
+use crate::view::View;
+use bson::RawDocumentBuf;
 use command::{Access, Context, Find, Reply, Request, Spec};
 use query::matcher::Matcher;
 use query::projection::Projection;
@@ -29,8 +31,13 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
 async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
     let find = Find::parse(request, &ctx.envelope)?;
     refuse_transaction(ctx)?;
-    host.read_ready(&ctx.envelope.read_concern, ctx.deadline).await?;
-    let producer = producer(host, ctx, &find)?;
+    let view = View::of(host, ctx).await?;
+    if find.ns.db() == "local"
+        && let Some(documents) = host.virtual_documents(&find.ns)
+    {
+        return of_documents(host, ctx, &find, documents).await;
+    }
+    let producer = producer(host, ctx, &find, view)?;
     let wish = Wish {
         batch_size: find.batch_size,
         single_batch: find.single_batch,
@@ -40,8 +47,38 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     cursor::open(host.engine(), ctx, &find.ns, producer, wish).await
 }
 
+/// A find over documents that are made here and now: few, so nothing is planned.
+async fn of_documents(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    find: &Find,
+    mut documents: Vec<RawDocumentBuf>,
+) -> Result<Reply, Fault> {
+    let parse = parse_context(ctx, find.let_vars.as_ref())?;
+    let matcher = Matcher::parse(&find.filter, &parse)?;
+    let projection = find
+        .projection
+        .as_ref()
+        .map(|projection| Projection::parse(projection, &parse, Some(&matcher)))
+        .transpose()?;
+    let mut found = Vec::new();
+    for doc in documents.drain(..) {
+        if matcher.matches(&doc)? {
+            found.push(match &projection {
+                Some(projection) => projection.apply(&doc, matcher.matches_with_position(&doc)?)?,
+                None => doc,
+            });
+        }
+    }
+    let skip = usize::try_from(find.skip).unwrap_or(usize::MAX);
+    let limit = find.limit.map_or(usize::MAX, |limit| usize::try_from(limit.get()).unwrap_or(usize::MAX));
+    let found = found.into_iter().skip(skip).take(limit).collect();
+    let wish = Wish { single_batch: find.single_batch, ..Wish::batches_of(find.batch_size) };
+    cursor::open(host.engine(), ctx, &find.ns, Producer::Documents(found), wish).await
+}
+
 /// The documents of a find, planned.
-fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer, Fault> {
+fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find, view: View) -> Result<Producer, Fault> {
     let engine = host.engine();
     let collection = engine.store().catalog().get(&find.ns).cloned();
     let owner = host.ownership(&find.ns);
@@ -51,7 +88,7 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
     let plain = by_id && find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
     if plain && let Some(key) = plan::id_point(&find.filter) {
         let plan = if collection.is_some() { plan::point(key) } else { Plan::nothing() };
-        let feed = Feed::new(target, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
+        let feed = Feed::new(target, view, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
         return Ok(Producer::Find(Box::new(FindProducer {
             feed,
             projection: None,
@@ -59,10 +96,10 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<Producer
             sort_key: None,
         })));
     }
-    let planned = PlannedFind::new(host, ctx, find)?;
+    let planned = PlannedFind::new(host, ctx, find, &view)?;
     let scan = Scan::new(Arc::new(planned.plan), owner);
     let scan = if find.tailable { scan.tailing() } else { scan };
-    let feed = Feed::new(target, scan, planned.blocking, find.skip, limit);
+    let feed = Feed::new(target, view, scan, planned.blocking, find.skip, limit);
     Ok(Producer::Find(Box::new(FindProducer {
         feed,
         projection: planned.projection,
@@ -82,7 +119,12 @@ pub(crate) struct PlannedFind {
 }
 
 impl PlannedFind {
-    pub(crate) fn new(host: &dyn HasEngine, ctx: &Context, find: &Find) -> Result<PlannedFind, Fault> {
+    pub(crate) fn new(
+        host: &dyn HasEngine,
+        ctx: &Context,
+        find: &Find,
+        view: &View,
+    ) -> Result<PlannedFind, Fault> {
         let parse = parse_context(ctx, find.let_vars.as_ref())?;
         let matcher = Arc::new(Matcher::parse(&find.filter, &parse)?);
         let projection = find
@@ -95,7 +137,7 @@ impl PlannedFind {
             .filter(|projection| projection.needs_position())
             .map(|_| Arc::clone(&matcher));
         let order = plan::Order::parse(find.sort.as_ref(), find.hint.as_ref())?;
-        let at = host.engine().store().last_op_time().ts;
+        let at = view.plan_time(host.engine());
         let collection = host.engine().store().catalog().get(&find.ns).cloned();
         let query = Query {
             filter: Some(matcher).filter(|matcher| !matcher.is_match_all()),

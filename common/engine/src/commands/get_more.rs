@@ -10,7 +10,7 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
      -> command::BoxFuture<_> {
         Box::pin(async move {
             let request = GetMore::parse(&request, &ctx.envelope)?;
-            cursor::more(host.engine(), &ctx, &request).await
+            cursor::more(&*host, &ctx, &request).await
         })
     };
     Spec {

@@ -11,8 +11,9 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
             let insert = Insert::parse(&request, &ctx.envelope)?;
             let mut job = Job::new(&*host, &ctx, &insert.ns, None)?;
             let options = &insert.options;
-            let mut outcome =
-                insert_documents(&mut job, &insert.documents, &options.statements, options.ordered).await?;
+            let inserted =
+                insert_documents(&mut job, &insert.documents, &options.statements, options.ordered).await;
+            let mut outcome = inserted.map_err(|fault| job.ended_by(fault))?;
             outcome.write_concern_error = job.acknowledge().await?;
             Ok(outcome.to_reply())
         })

@@ -1,13 +1,16 @@
 //! One file per command: parse, call the code that does the work, shape the reply.
 
 pub(crate) mod aggregate;
+mod append_oplog_note;
 mod bulk_write;
 mod coll_mod;
 mod coll_stats;
 pub(crate) mod count;
 mod create;
 mod create_indexes;
+mod db_hash;
 mod db_stats;
+mod default_rw_concern;
 mod delete;
 pub(crate) mod distinct;
 mod drop;
@@ -33,13 +36,17 @@ use command::{Access, Handler, Spec};
 pub fn commands<S: HasEngine>() -> Vec<Spec<S>> {
     vec![
         aggregate::spec(),
+        append_oplog_note::spec(),
         bulk_write::spec(),
         coll_mod::spec(),
         coll_stats::spec(),
         count::spec(),
         create::spec(),
         create_indexes::spec(),
+        db_hash::spec(),
         db_stats::spec(),
+        default_rw_concern::get(),
+        default_rw_concern::set(),
         delete::spec(),
         distinct::spec(),
         drop::spec(),

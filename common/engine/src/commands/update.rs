@@ -23,7 +23,7 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
                             outcome.retried_statements.push(id);
                         }
                     }
-                    Err(fault) if concerns_command(&fault) => return Err(fault),
+                    Err(fault) if concerns_command(&fault) => return Err(job.ended_by(fault)),
                     Err(fault) => {
                         outcome.errors.push(WriteError { index, fault });
                         if options.ordered {

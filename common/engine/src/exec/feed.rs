@@ -4,6 +4,7 @@
 use super::drive;
 use super::scan::{Flow, Pace, Scan};
 use crate::Engine;
+use crate::view::View;
 use command::Context;
 use query::sort::{Sort, Sorted, Sorter};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ impl Target {
 /// A query's documents, and how far it is.
 pub(crate) struct Feed {
     target: Target,
+    pub(crate) view: View,
     pub(crate) scan: Scan,
     order: Order,
     skip: u64,
@@ -59,9 +61,16 @@ enum Order {
 
 impl Feed {
     /// `sort` is what the scan's plan does not do itself.
-    pub(crate) fn new(target: Target, scan: Scan, sort: Option<Sort>, skip: u64, limit: Option<u64>) -> Feed {
+    pub(crate) fn new(
+        target: Target,
+        view: View,
+        scan: Scan,
+        sort: Option<Sort>,
+        skip: u64,
+        limit: Option<u64>,
+    ) -> Feed {
         let order = sort.map_or(Order::AsScanned, Order::ToSort);
-        Feed { target, scan, order, skip, limit, exhausted: false }
+        Feed { target, view, scan, order, skip, limit, exhausted: false }
     }
 
     /// Whether every document was given.
@@ -90,7 +99,8 @@ impl Feed {
             self.exhausted = true;
             return Ok(());
         };
-        let snapshot = engine.store().snapshot();
+        self.view.check(Some(&collection))?;
+        let snapshot = self.view.snapshot(engine)?;
         self.check_index(&collection)?;
         match &self.order {
             Order::AsScanned => self.stream(engine, ctx, &snapshot, &collection, taker).await,

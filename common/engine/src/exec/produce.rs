@@ -5,6 +5,7 @@ use super::feed::Feed;
 use super::scan::Flow;
 use crate::Engine;
 use crate::batch::Batch;
+use crate::view::View;
 use bson::{RawDocument, RawDocumentBuf};
 use command::Context;
 use query::matcher::Matcher;
@@ -49,6 +50,18 @@ pub(crate) enum Input {
 }
 
 impl Producer {
+    /// Where it reads; `None` where it reads nothing of the store.
+    pub(crate) fn view(&mut self) -> Option<&mut View> {
+        match self {
+            Producer::Find(find) => Some(&mut find.feed.view),
+            Producer::Pipeline(piped) => match &mut piped.input {
+                Input::Feed(feed) => Some(&mut feed.view),
+                Input::Documents(_) => None,
+            },
+            Producer::Documents(_) => None,
+        }
+    }
+
     /// Appends documents to the batch until it is full; whether there are no more.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::HasEngine;
 use crate::exec::{Feed, Flow, Scan, Target};
 use crate::plan::Plan;
 use crate::plan::explain::{Counts, Shape, number, parsed_query, stages};
+use crate::view::View;
 use bson::{Bson, Document, doc};
 use command::{Aggregate, Context, Explain, Explained, Reply, Verbosity};
 use query::sort::Sort;
@@ -20,7 +21,8 @@ use value::SharedDoc;
 /// # Errors
 /// Those of the explained command.
 pub(crate) async fn explain(host: &dyn HasEngine, ctx: &Context, request: &Explain) -> Result<Reply, Fault> {
-    let told = Telling { host, ctx, verbosity: request.verbosity };
+    let view = View::of(host, ctx).await?;
+    let told = Telling { host, ctx, verbosity: request.verbosity, view };
     let mut reply = match &request.inner {
         Explained::Find(find) => told.find(find).await?,
         Explained::Aggregate(aggregate) => told.aggregate(aggregate).await?,
@@ -43,7 +45,8 @@ pub(crate) async fn explain_pipeline(
     ctx: &Context,
     aggregate: &Aggregate,
 ) -> Result<Reply, Fault> {
-    let told = Telling { host, ctx, verbosity: Verbosity::QueryPlanner };
+    let view = View::of(host, ctx).await?;
+    let told = Telling { host, ctx, verbosity: Verbosity::QueryPlanner, view };
     let reply = told.aggregate(aggregate).await?;
     told.finish(reply)
 }
@@ -52,6 +55,7 @@ struct Telling<'a> {
     host: &'a dyn HasEngine,
     ctx: &'a Context,
     verbosity: Verbosity,
+    view: View,
 }
 
 /// A plan and what is done with its documents.
@@ -77,7 +81,14 @@ impl Telling<'_> {
     fn feed(&self, ns: &Namespace, told: &Told) -> Feed {
         let collection = self.host.engine().store().catalog().get(ns).cloned();
         let scan = Scan::new(Arc::clone(&told.plan), self.host.ownership(ns));
-        Feed::new(Target::of(ns, collection.as_ref()), scan, told.sort.clone(), told.shape.skip, told.limit)
+        Feed::new(
+            Target::of(ns, collection.as_ref()),
+            self.view.clone(),
+            scan,
+            told.sort.clone(),
+            told.shape.skip,
+            told.limit,
+        )
     }
 
     /// The plan of a query, run where statistics are asked for. `outer` puts the command's own stage around the tree.

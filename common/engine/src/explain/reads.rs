@@ -20,7 +20,7 @@ use value::SharedDoc;
 
 impl Telling<'_> {
     pub(super) async fn find(&self, find: &Find) -> Result<Document, Fault> {
-        let planned = PlannedFind::new(self.host, self.ctx, find)?;
+        let planned = PlannedFind::new(self.host, self.ctx, find, &self.view)?;
         let plain = find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
         let mut plan = planned.plan;
         if plain
@@ -65,7 +65,7 @@ impl Telling<'_> {
             }
             return Ok(reply);
         }
-        let plan = count::plan_of(self.ctx, request, &collection, engine.store().last_op_time().ts)?;
+        let plan = count::plan_of(self.ctx, request, &collection, self.view.plan_time(engine))?;
         let shape = Shape {
             filter: Some(parsed_query(&request.filter)).filter(|filter| !filter.is_empty()),
             owned_only,
@@ -93,7 +93,7 @@ impl Telling<'_> {
         let mut reply = self.planner(&request.ns, &request.filter, tree(None), &plan.rejected());
         if self.verbosity >= Verbosity::ExecutionStats {
             let engine = self.host.engine();
-            let snapshot = engine.store().snapshot();
+            let snapshot = self.view.snapshot(engine)?;
             let started = Instant::now();
             let mut interrupt = Interrupt::new(self.ctx);
             let keys = engine.long_work(|| scan.count_keys(&snapshot, None, &mut interrupt)).await?;
@@ -109,7 +109,7 @@ impl Telling<'_> {
         let plan = match engine.store().catalog().get(&request.ns).cloned() {
             None => Plan::nothing(),
             Some(collection) => {
-                distinct::plan_of(self.ctx, request, &collection, engine.store().last_op_time().ts)?
+                distinct::plan_of(self.ctx, request, &collection, self.view.plan_time(engine))?
             }
         };
         let shape = Shape {
@@ -123,7 +123,7 @@ impl Telling<'_> {
 
     pub(super) async fn aggregate(&self, request: &Aggregate) -> Result<Document, Fault> {
         let parse = parse_context(self.ctx, request.let_vars.as_ref())?;
-        let planned = PlannedPipeline::new(self.host, request, &parse)?;
+        let planned = PlannedPipeline::new(self.host, request, &parse, &self.view)?;
         let rest: Vec<Document> = planned.rest.to_raw().iter().map(|stage| document(stage)).collect();
         if let Some(documents) = &planned.source {
             let mut shown: Vec<Document> =

@@ -4,11 +4,14 @@ use super::attempt::{Failure, create_quietly};
 use super::history::Retryable;
 use crate::op_context::{parse_context, refuse_transaction};
 use crate::{DocumentFilter, Engine, HasEngine};
+use bson::cstr;
 use command::{Context, WriteConcernError, WriteOutcome};
 use query::context::ParseContext;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use storage::Collection;
-use types::{Code, Fault, Namespace, OpTime};
+use types::{Code, Fault, Namespace, OpTime, W};
 use value::SharedDoc;
 
 /// One namespace of one write command.
@@ -74,6 +77,17 @@ impl<'a> Job<'a> {
         self.last_commit = at.or(self.last_commit);
     }
 
+    /// What ends the whole command. `NotWritablePrimary` tells a router that nothing was done and that it may send the command to the next
+    /// primary; where a part of it was committed before, the error is one that does not say so.
+    pub(crate) fn ended_by(&self, fault: Fault) -> Fault {
+        match fault.code {
+            Code::NotWritablePrimary if self.last_commit.is_some() => {
+                Fault { code: Code::InterruptedDueToReplStateChange, ..fault }
+            }
+            _ => fault,
+        }
+    }
+
     /// Refuses what a retryable write must not be.
     ///
     /// # Errors
@@ -115,15 +129,59 @@ pub(crate) async fn wait(
     commit: Option<OpTime>,
 ) -> Result<Option<WriteConcernError>, Fault> {
     let default;
-    let concern = match &ctx.envelope.write_concern {
-        Some(concern) => concern,
+    let (concern, provenance) = match &ctx.envelope.write_concern {
+        Some(concern) if ctx.envelope.write_concern_is_default => (concern, "customDefault"),
+        Some(concern) => (concern, "clientSupplied"),
         None => {
-            default = types::WriteConcern::default();
-            &default
+            let set = if ctx.client.internal { None } else { host.engine().defaults().write_concern() };
+            let provenance = if set.is_some() { "customDefault" } else { "implicitDefault" };
+            default = set.unwrap_or_else(|| host.implicit_write_concern());
+            (&default, provenance)
         }
     };
+    if matches!(concern.w, W::Count(0 | 1)) && !concern.needs_journal() {
+        return Ok(None);
+    }
     let commit = commit.unwrap_or_else(|| host.engine().store().last_op_time());
-    host.acknowledge(commit, concern, ctx.deadline).await
+    let outcome = tokio::select! {
+        biased;
+        outcome = host.acknowledge(commit, concern, ctx.deadline) => outcome,
+        () = killed(ctx) => Err(Fault::new(Code::Interrupted, "operation was interrupted")),
+    };
+    let mut error = match outcome {
+        Ok(None) => return Ok(None),
+        Ok(Some(error)) => error,
+        // The write is there, and may stay or not: the client is told so beside what was written.
+        Err(fault) if fault.code.is_not_primary() || fault.code.is_interruption() => {
+            WriteConcernError { code: fault.code, message: fault.message, info: None }
+        }
+        Err(fault) => return Err(fault),
+    };
+    let mut info = error.info.take().unwrap_or_default();
+    if error.code == Code::WriteConcernFailed && !has(&info, "wtimeout") {
+        info.append(cstr!("wtimeout"), true);
+    }
+    if !has(&info, "writeConcern") {
+        let mut doc = concern.to_doc();
+        doc.append(cstr!("provenance"), provenance);
+        info.append(cstr!("writeConcern"), doc);
+    }
+    error.info = Some(info);
+    Ok(Some(error))
+}
+
+fn has(doc: &bson::RawDocument, name: &str) -> bool {
+    matches!(doc.get(name), Ok(Some(_)))
+}
+
+/// How often a wait looks whether its operation was killed.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Ends when the operation is killed.
+async fn killed(ctx: &Context) {
+    while !ctx.killed.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Appends an error; whether the batch must stop.

@@ -3,17 +3,21 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
-use command::{Client, Context, Envelope, Request, Routing, Spec};
+use command::{BoxFuture, Client, Context, Envelope, Request, Routing, Spec, WriteConcernError};
 use engine::{DocumentFilter, Engine, HasEngine};
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::{EngineKind, Options, Store};
-use types::{Fault, Namespace};
+use types::{
+    Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, ReadConcernLevel, Timestamp, W, WriteConcern,
+};
 
 pub(crate) struct Host {
     engine: Arc<Engine>,
     specs: Vec<Spec<Host>>,
     pub(crate) filter: Option<Arc<dyn DocumentFilter>>,
+    pub(crate) set: Option<Arc<FakeSet>>,
     dir: Arc<tempfile::TempDir>,
 }
 
@@ -25,6 +29,67 @@ impl HasEngine for Host {
     fn ownership(&self, _: &Namespace) -> Option<Arc<dyn DocumentFilter>> {
         self.filter.clone()
     }
+
+    fn check_writable(&self, _: &Namespace) -> Result<(), Fault> {
+        match self.set.as_ref().is_none_or(|set| set.writable.load(Ordering::Relaxed)) {
+            true => Ok(()),
+            false => Err(Fault::new(Code::NotWritablePrimary, "not primary")),
+        }
+    }
+
+    fn acknowledge(
+        &self,
+        op_time: OpTime,
+        concern: &WriteConcern,
+        _: Option<std::time::Instant>,
+    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
+        let answer = match &self.set {
+            None => Ok(alone(concern)),
+            Some(set) => {
+                set.asked.lock().push((op_time, concern.clone()));
+                set.answer.lock().clone()
+            }
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn read_ready(
+        &self,
+        concern: &ReadConcern,
+        _: Option<std::time::Instant>,
+    ) -> BoxFuture<Result<ReadAt, Fault>> {
+        let newest = self.engine.store().last_op_time().ts;
+        let commit_point = self.set.as_ref().map_or(newest, |set| *set.commit_point.lock());
+        let at = match concern.level {
+            Some(ReadConcernLevel::Majority | ReadConcernLevel::Linearizable) => ReadAt::At(commit_point),
+            Some(ReadConcernLevel::Snapshot) => ReadAt::At(concern.at_cluster_time.unwrap_or(commit_point)),
+            _ => ReadAt::Latest,
+        };
+        Box::pin(std::future::ready(Ok(at)))
+    }
+
+    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        (ns.as_str() == "local.system.replset").then(|| vec![bson::rawdoc! {"_id": "rs", "version": 3}])
+    }
+}
+
+/// A member that stands alone cannot satisfy everything.
+fn alone(concern: &WriteConcern) -> Option<WriteConcernError> {
+    let (code, message) = match &concern.w {
+        W::Majority | W::Count(0 | 1) => return None,
+        W::Count(_) => (Code::CannotSatisfyWriteConcern, "Not enough data-bearing nodes"),
+        W::Mode(_) => (Code::UnknownReplWriteConcern, "No write concern mode of that name"),
+    };
+    Some(WriteConcernError { code, message: message.to_owned(), info: None })
+}
+
+/// What a replica set of several members would say.
+pub(crate) struct FakeSet {
+    pub(crate) writable: AtomicBool,
+    pub(crate) commit_point: Mutex<Timestamp>,
+    pub(crate) answer: Mutex<Result<Option<WriteConcernError>, Fault>>,
+    /// The write concerns that were waited for.
+    pub(crate) asked: Mutex<Vec<(OpTime, WriteConcern)>>,
 }
 
 struct WallClock;
@@ -54,7 +119,32 @@ impl Host {
         let options = Options { engine: kind, predicates, ..Options::new(dir.path(), Arc::new(WallClock)) };
         let store = Store::open(options).unwrap();
         let engine = Engine::new(store, Arc::new(runtime::clock::HybridClock::default()));
-        Arc::new(Host { engine, specs: engine::commands(), filter, dir })
+        Arc::new(Host { engine, specs: engine::commands(), filter, set: None, dir })
+    }
+
+    /// A member of a set of several, all of whose writes so far a majority has.
+    pub(crate) fn in_set() -> Arc<Host> {
+        let mut host = Host::new();
+        let set = FakeSet {
+            writable: AtomicBool::new(true),
+            commit_point: Mutex::new(host.engine.store().last_op_time().ts),
+            answer: Mutex::new(Ok(None)),
+            asked: Mutex::default(),
+        };
+        Arc::get_mut(&mut host).unwrap().set = Some(Arc::new(set));
+        host
+    }
+
+    /// The set around this member.
+    pub(crate) fn fake(&self) -> &FakeSet {
+        self.set.as_ref().unwrap()
+    }
+
+    /// A majority has everything now.
+    pub(crate) fn settle(&self) -> Timestamp {
+        let now = self.engine.store().last_op_time().ts;
+        *self.fake().commit_point.lock() = now;
+        now
     }
 
     /// Runs a command; `$db` is `d` where the command names none.

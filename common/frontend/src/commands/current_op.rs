@@ -45,7 +45,12 @@ fn run<S: Host>(host: &S, _ctx: &Context, request: &Request) -> Result<Reply, Fa
             in_progress.push(Bson::Document(operation));
         }
     }
-    Reply::try_from(doc! { "inprog": in_progress })
+    let mut reply = doc! { "inprog": in_progress };
+    if host.front().write_lock.is_locked() {
+        reply.insert("fsyncLock", true);
+        reply.insert("info", "use db.fsyncUnlock() to terminate the fsync write/snapshot lock");
+    }
+    Reply::try_from(reply)
 }
 
 fn is_operator(value: RawBsonRef<'_>) -> bool {

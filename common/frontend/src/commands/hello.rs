@@ -6,7 +6,7 @@ use bson::{DateTime, Document, RawBsonRef, RawDocument, doc};
 use command::{Access, Context, Reply, Request, Spec};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{Code, Fault, OpTime, limits};
+use types::{Code, Fault, limits};
 use wire::Compressor;
 
 pub(super) fn spec<S: Host>() -> Spec<S> {
@@ -257,6 +257,9 @@ fn member_fields(member: &MemberHello, primary: &str) -> Document {
             reply.insert(name, true);
         }
     }
+    if member.delay_seconds > 0 {
+        reply.insert("secondaryDelaySecs", member.delay_seconds);
+    }
     if let Some(host) = &member.primary {
         reply.insert("primary", host);
     }
@@ -271,19 +274,7 @@ fn member_fields(member: &MemberHello, primary: &str) -> Document {
         reply.insert("electionId", id);
     }
     if let Some(write) = &member.last_write {
-        reply.insert(
-            "lastWrite",
-            doc! {
-                "opTime": op_time(write.op_time),
-                "lastWriteDate": DateTime::from_millis(write.date_millis),
-                "majorityOpTime": op_time(write.majority_op_time),
-                "majorityWriteDate": DateTime::from_millis(write.majority_date_millis),
-            },
-        );
+        reply.insert("lastWrite", write.to_document());
     }
     reply
-}
-
-fn op_time(time: OpTime) -> Document {
-    doc! { "ts": bson::Timestamp::from(time.ts), "t": time.term }
 }

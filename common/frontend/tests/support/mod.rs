@@ -43,6 +43,10 @@ impl Host for TestHost {
         Some(Gossip { cluster_time: Timestamp::new(100, 2), operation_time: Timestamp::new(100, 1) })
     }
 
+    fn gossip_settled(&self) -> Option<Gossip> {
+        Some(Gossip { cluster_time: Timestamp::new(100, 2), operation_time: Timestamp::new(90, 1) })
+    }
+
     fn admit(
         self: &Arc<TestHost>,
         spec: &Spec<TestHost>,
@@ -114,6 +118,15 @@ fn specs() -> Vec<Spec<TestHost>> {
             Box::pin(async move { Reply::try_from(doc! { "text": "x".repeat(limits::MESSAGE_BYTES_MAX) }) })
         }),
         spec("refused", nothing),
+        Spec { access: Access::Write, ..spec("insert", nothing) },
+        Spec {
+            access: Access::Write,
+            ..spec("update", |_, _, _| {
+                Box::pin(
+                    async move { Reply::try_from(doc! { "n": 1, "writeConcernError": { "code": 189 } }) },
+                )
+            })
+        },
         Spec { admin_only: true, ..spec("onAdmin", nothing) },
         Spec { internal_only: true, ..spec("forPeers", nothing) },
         Spec { access: Access::Missing, ..spec("mapReduce", nothing) },

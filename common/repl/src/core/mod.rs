@@ -27,3 +27,4 @@ pub use member::{Member, Restored};
 pub use message::{Body, Message, Position};
 pub use refusal::Refusal;
 pub use timer::{Time, Timer};
+pub use view::PeerView;

@@ -4,13 +4,6 @@ use super::config::Refused;
 use super::message::Denial;
 use types::{Code, Fault};
 
-/// Error 95, which the table has no name for yet.
-const NOT_SECONDARY: Code = Code::Location(95);
-/// Error 109.
-const CONFIGURATION_IN_PROGRESS: Code = Code::Location(109);
-/// Error 308.
-const CURRENT_CONFIG_NOT_COMMITTED_YET: Code = Code::Location(308);
-
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -68,12 +61,12 @@ impl Refusal {
             Refusal::NotInitiated => Code::NotYetInitialized,
             Refusal::AlreadyInitiated => Code::AlreadyInitialized,
             Refusal::NotPrimary(_) => Code::NotWritablePrimary,
-            Refusal::Governing => NOT_SECONDARY,
+            Refusal::Governing => Code::NotSecondary,
             Refusal::SteppedDown => Code::PrimarySteppedDown,
             Refusal::Config(refused) => return refused.fault(),
-            Refusal::ReconfigInProgress => CONFIGURATION_IN_PROGRESS,
+            Refusal::ReconfigInProgress => Code::ConfigurationInProgress,
             Refusal::ConfigNotCommitted | Refusal::NothingCommitted | Refusal::DataMissing => {
-                CURRENT_CONFIG_NOT_COMMITTED_YET
+                Code::CurrentConfigNotCommittedYet
             }
             Refusal::NobodyCaughtUp => Code::ExceededTimeLimit,
             Refusal::SteppingDown => Code::ConflictingOperationInProgress,

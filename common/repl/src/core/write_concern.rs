@@ -1,22 +1,39 @@
 //! Whether enough members have an entry, for each way of saying how many are enough.
 
+use super::config::{MemberId, SetConfig};
 use super::member::Member;
 use super::message::Position;
 use bson::Bson;
 use types::concern::W;
 use types::{Code, Fault, OpTime};
 
-impl Member {
-    /// Whether an entry that is in this primary's log has reached what `w` asks for; `journal` asks for synced copies.
+/// What a primary counts by.
+#[derive(Debug, Clone, Copy)]
+pub struct Reached<'a> {
+    pub config: Option<&'a SetConfig>,
+    /// The term of the one who counts.
+    pub term: i64,
+    pub commit_point: OpTime,
+}
+
+impl Reached<'_> {
+    /// Whether an entry that is in this primary's log has reached what `w` asks for; `journal` asks for synced copies. `position` says
+    /// how far a member has come; this one's `applied` is the end of its log.
     ///
     /// # Errors
     /// What no waiting can bring: `CannotSatisfyWriteConcern` (100), `UnknownReplWriteConcern` (79).
-    pub fn is_satisfied(&self, entry: OpTime, w: &W, journal: bool) -> Result<bool, Fault> {
-        let Some(config) = &self.config else {
+    pub fn is_satisfied(
+        &self,
+        entry: OpTime,
+        w: &W,
+        journal: bool,
+        position: impl Fn(MemberId) -> Position,
+    ) -> Result<bool, Fault> {
+        let Some(config) = self.config else {
             return Err(Fault::new(Code::NotYetInitialized, "no replset config has been received"));
         };
         let with_data = || config.members.iter().filter(|member| member.holds_data());
-        let has_entry = |id| self.has_entry(id, entry, journal);
+        let has_entry = |id| self.has_entry(position(id), entry, journal);
         match w {
             W::Majority => Ok(self.commit_point >= entry),
             W::Count(count) => {
@@ -48,12 +65,26 @@ impl Member {
     }
 
     /// A place in another log says something about ours only within one term, or if it is of ours.
-    fn has_entry(&self, id: super::config::MemberId, entry: OpTime, journal: bool) -> bool {
-        let position = match Some(id) == self.me {
+    fn has_entry(&self, position: Position, entry: OpTime, journal: bool) -> bool {
+        let at = if journal { position.durable } else { position.written() };
+        at >= entry && (at.term == entry.term || at.term == self.term)
+    }
+}
+
+impl Member {
+    /// As [`Reached::is_satisfied`], by what this member knows.
+    ///
+    /// # Errors
+    /// As [`Reached::is_satisfied`].
+    pub fn is_satisfied(&self, entry: OpTime, w: &W, journal: bool) -> Result<bool, Fault> {
+        let reached = Reached {
+            config: self.config.as_deref(),
+            term: self.persistent.term,
+            commit_point: self.commit_point,
+        };
+        reached.is_satisfied(entry, w, journal, |id| match Some(id) == self.me {
             true => Position { applied: self.written, durable: self.position.durable },
             false => self.peer(id).map(|peer| peer.position).unwrap_or_default(),
-        };
-        let at = if journal { position.durable } else { position.written() };
-        at >= entry && (at.term == entry.term || at.term == self.persistent.term)
+        })
     }
 }

@@ -25,7 +25,28 @@ const STRETCH_RECORDS: usize = 128;
 /// Adds entries for all records to the indexes with these idents.
 pub(crate) fn run(shared: &Arc<Shared>, collection: Ident, indexes: &[Ident]) -> Result<(), Error> {
     let epoch = shared.log.epoch();
-    build(shared, collection, indexes, epoch, &|| Ok(shared.snapshot()), false)?;
+    build(shared, collection, indexes, epoch, &|| Ok(shared.snapshot()), &mut Manner::Checked)?;
+    count(shared, indexes, epoch)
+}
+
+/// As [`run`], for an index that another member may complete: what would make the build fail there is only noted. Returns the
+/// records that could have no entries.
+pub(crate) fn run_accepted(
+    shared: &Arc<Shared>,
+    collection: Ident,
+    indexes: &[Ident],
+    epoch: u64,
+) -> Result<Vec<Bytes>, Error> {
+    let mut manner = Manner::Accepted(Vec::new());
+    build(shared, collection, indexes, epoch, &|| Ok(shared.snapshot()), &mut manner)?;
+    count(shared, indexes, epoch)?;
+    match manner {
+        Manner::Accepted(passed) => Ok(passed),
+        Manner::Checked | Manner::Past => Ok(Vec::new()),
+    }
+}
+
+fn count(shared: &Arc<Shared>, indexes: &[Ident], epoch: u64) -> Result<(), Error> {
     indexes.iter().try_for_each(|index| {
         let snapshot = shared.snapshot();
         shared.check_epoch(epoch)?;
@@ -43,8 +64,18 @@ pub(crate) fn run_at(
     let pin = shared.pins.pin_at(at);
     let pin = pin.map_err(|(oldest, newest)| Error::SnapshotUnavailable { at, oldest, newest })?;
     let snapshot = Snapshot::new(shared.clone(), pin);
-    build(shared, collection, &[index], shared.log.epoch(), &|| Ok(snapshot.clone()), true)?;
+    build(shared, collection, &[index], shared.log.epoch(), &|| Ok(snapshot.clone()), &mut Manner::Past)?;
     recount(shared, index, &snapshot)
+}
+
+/// What a build does about what it meets.
+enum Manner {
+    /// Refuses documents that the index cannot hold, notes keys that come twice.
+    Checked,
+    /// Adds what the index had at a time in the past: later changes were applied already.
+    Past,
+    /// Passes over documents that the index cannot hold; which they are.
+    Accepted(Vec<Bytes>),
 }
 
 fn build(
@@ -53,7 +84,7 @@ fn build(
     indexes: &[Ident],
     epoch: u64,
     snapshot: &dyn Fn() -> Result<Snapshot, Error>,
-    past: bool,
+    manner: &mut Manner,
 ) -> Result<(), Error> {
     let all = Range::records(collection, &value::interval::KeyRange::all());
     let mut start = all.start;
@@ -73,8 +104,8 @@ fn build(
         for ident in indexes {
             let index = current.indexes.iter().find(|index| index.id.0 == *ident && !index.is_clustered());
             let index = index.ok_or_else(dropped)?;
-            let stretch = Stretch { at: snapshot.timestamp(), past, epoch, records: &records };
-            add(shared, current, index, &stretch)?;
+            let stretch = Stretch { at: snapshot.timestamp(), epoch, records: &records };
+            add(shared, current, index, &stretch, manner)?;
         }
     }
 }
@@ -82,8 +113,6 @@ fn build(
 /// Records as of one time.
 struct Stretch<'a> {
     at: Timestamp,
-    /// Whether later changes were applied already.
-    past: bool,
     epoch: u64,
     records: &'a [(Bytes, SharedDoc)],
 }
@@ -119,12 +148,19 @@ fn add(
     shared: &Arc<Shared>,
     collection: &Arc<Collection>,
     index: &Arc<Index>,
-    &Stretch { at, past, epoch, records }: &Stretch<'_>,
+    &Stretch { at, epoch, records }: &Stretch<'_>,
+    manner: &mut Manner,
 ) -> Result<(), Error> {
     let mut entries = Vec::with_capacity(records.len());
     let mut multikey = 0;
     for (record_key, doc) in records {
-        let yielded = index.yields(doc)?;
+        let yielded = match (index.yields(doc), &mut *manner) {
+            (Err(Error::Unindexable { .. }), Manner::Accepted(passed)) => {
+                passed.push(record_key.clone());
+                continue;
+            }
+            (yielded, _) => yielded?,
+        };
         multikey |= yielded.multikey;
         for key in yielded.keys {
             let mut full = keyspace::index_prefix(index.id.0);
@@ -144,6 +180,8 @@ fn add(
     let live = live.ok_or_else(dropped)?;
     live.add_multikey(multikey);
     let latest = shared.snapshot();
+    let past = matches!(manner, Manner::Past);
+    let checked = matches!(manner, Manner::Checked);
     for (key, prefix_len) in entries {
         // What a batch has written about this entry since the index exists is newer knowledge.
         let known =
@@ -151,7 +189,7 @@ fn add(
         if known {
             continue;
         }
-        if index.unique && !past && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])? {
+        if index.unique && checked && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])? {
             live.suspects.note(&key, prefix_len);
         }
         shared.versions.put(&key, at, Some(entry_value(prefix_len)));
@@ -169,5 +207,27 @@ fn recount(shared: &Arc<Shared>, index: Ident, snapshot: &Snapshot) -> Result<()
     }
     let _section = shared.commit.lock();
     shared.counts.reset(index, count, snapshot.timestamp());
+    Ok(())
+}
+
+/// Notes every key of a unique index that has more than one entry, for [`check_unique`] to look at: of a build that did not look
+/// while it went on.
+pub(crate) fn suspect_all(shared: &Arc<Shared>, index: &Index) -> Result<(), Error> {
+    let snapshot = shared.snapshot();
+    let mut last: Option<(Bytes, usize)> = None;
+    for pair in
+        Merge::new(snapshot, Range::index(index.id.0, &value::interval::KeyRange::all()), Direction::Forward)
+    {
+        let (key, value) = pair?;
+        let (own, _) = crate::scan::split_entry(&keyspace::strip(key.clone()), &value)?;
+        let prefix_len = keyspace::PREFIX_BYTES + own.len();
+        let again = last.as_ref().is_some_and(|(other, length)| {
+            *length == prefix_len && other.get(..prefix_len) == key.get(..prefix_len)
+        });
+        if again {
+            index.suspects.note(&key, prefix_len);
+        }
+        last = Some((key, prefix_len));
+    }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::Error;
 use crate::error::Failure;
 use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -21,16 +22,25 @@ const UNWRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The syncer is called when this much is not written, before its interval is over.
 const UNWRITTEN_BYTES_MANY: usize = 2 * 1024 * 1024;
 
+/// The log is held for others up to so many times its size.
+const HELD_TIMES_MAX: u64 = 4;
 /// A buffer that grew beyond this is not kept for the next commits.
 const SPARE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// How far the log is on disk for certain, or why it never will be.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Durable {
+pub struct Durable {
     pub at: OpTime,
     /// How often the log was cut back since it was opened: what waits for a time of another epoch waits in vain.
     pub epoch: u64,
-    pub failed: Option<Arc<Failure>>,
+    pub(crate) failed: Option<Arc<Failure>>,
+}
+
+impl Durable {
+    /// Why nothing will be on disk any more; `None` while all is well.
+    pub fn failure(&self) -> Option<&str> {
+        self.failed.as_ref().map(|failure| failure.reason.as_str())
+    }
 }
 
 /// Figures of the log.
@@ -85,6 +95,10 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
+    /// The place that the log was begun after, while it holds everything since.
+    pub(super) start: Mutex<Option<OpTime>>,
+    /// Times after which the log is wanted, by number of the wish.
+    holds: Mutex<BTreeMap<u64, Timestamp>>,
     /// Told after every sync: those that wait without a future.
     pub(super) synced: Condvar,
     syncs: AtomicU64,
@@ -97,6 +111,9 @@ pub(crate) struct Log {
     #[cfg(test)]
     pub(crate) faults: AtomicU64,
 }
+
+/// The place that a log was begun after, and the number of its first segment.
+pub(crate) type Begun = Option<(OpTime, u64)>;
 
 /// What opening found.
 #[derive(Debug)]
@@ -115,6 +132,7 @@ impl Log {
         segment_bytes: u64,
         from: Timestamp,
         synced: Timestamp,
+        begun: Begun,
         replay: &mut dyn FnMut(Record) -> Result<(), Error>,
     ) -> Result<Recovered, Error> {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
@@ -127,7 +145,10 @@ impl Log {
                 _ => break,
             }
         }
-        let mut last = OpTime::default();
+        // A log that was never begun anew has the first segment of all.
+        let (start, first_number) = begun.map_or((OpTime::default(), 1), |begun| begun);
+        let whole = segments.first().is_none_or(|segment| segment.number == first_number);
+        let mut last = start;
         let mut cut = 0;
         let count = segments.len();
         for (index, segment) in segments.iter().enumerate().skip(first) {
@@ -189,6 +210,8 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
+            start: Mutex::new(whole.then_some(start)),
+            holds: Mutex::new(BTreeMap::new()),
             synced: Condvar::new(),
             syncs: AtomicU64::new(0),
             sync_nanos: AtomicU64::new(0),
@@ -233,8 +256,26 @@ impl Log {
         let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
+        self.appended(&buffer, before);
+    }
+
+    /// Appends whole records that follow each other in `bytes`, each with its time and length. Only the commit section does.
+    pub(crate) fn append_all(&self, bytes: &[u8], records: &[(OpTime, usize)]) {
+        let Some((last, _)) = records.last() else { return };
+        let mut buffer = self.buffer.lock();
+        let first = records.first().map_or(last.ts, |(at, _)| at.ts);
+        assert!(first > buffer.last.ts, "oplog must advance: {} then {first}", buffer.last);
+        buffer.records.extend(records.iter().map(|(at, length)| (at.ts, *length)));
+        let before = buffer.bytes.len();
+        buffer.bytes.extend_from_slice(bytes);
+        buffer.last = *last;
+        self.appended(&buffer, before);
+    }
+
+    /// Calls the syncer when much is not written.
+    fn appended(&self, buffer: &Buffer, before: usize) {
         if before < UNWRITTEN_BYTES_MANY && buffer.bytes.len() >= UNWRITTEN_BYTES_MANY {
-            self.want_sync(at.ts);
+            self.want_sync(buffer.last.ts);
         }
     }
 
@@ -253,6 +294,23 @@ impl Log {
 
     pub(crate) fn last(&self) -> OpTime {
         self.buffer.lock().last
+    }
+
+    /// The place that the log was begun after, while it holds everything since.
+    pub(crate) fn start(&self) -> Option<OpTime> {
+        *self.start.lock()
+    }
+
+    /// Keeps what is newer than a time, within reason, until [`Log::let_go`].
+    pub(crate) fn hold(&self, after: Timestamp) -> u64 {
+        let mut holds = self.holds.lock();
+        let number = holds.keys().last().map_or(0, |last| last + 1);
+        holds.insert(number, after);
+        number
+    }
+
+    pub(crate) fn let_go(&self, number: u64) {
+        self.holds.lock().remove(&number);
     }
 
     pub(crate) fn durable_ts(&self) -> Timestamp {
@@ -430,15 +488,19 @@ impl Log {
     /// than `kept`, which is to be kept by its age.
     pub(crate) fn truncate(&self, bytes_max: u64, needed: Timestamp, kept: Timestamp) -> Result<(), Error> {
         let needed = needed.min(kept);
+        let held = self.holds.lock().values().min().copied().unwrap_or(Timestamp::MAX);
         let mut total = self.bytes();
         let mut dropped = false;
         for segment in self.segments() {
             let is_last = self.segments.read().len() <= 1;
+            let needed =
+                if total > bytes_max.saturating_mul(HELD_TIMES_MAX) { needed } else { needed.min(held) };
             let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
             if total <= bytes_max || is_last || !old {
                 break;
             }
             total -= segment.len();
+            *self.start.lock() = None;
             self.segments.write().retain(|other| other.number != segment.number);
             segment.remove()?;
             fail::point("segment-dropped");

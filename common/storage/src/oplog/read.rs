@@ -34,13 +34,18 @@ impl OplogReader {
     /// [`Error::OplogPositionLost`] when entries after `after` are gone already; not for [`Timestamp::ZERO`], which means from the oldest.
     pub fn after(&self, after: Timestamp) -> Result<OplogCursor, Error> {
         let epoch = self.log.epoch();
+        // While nothing was removed, what is after its beginning is there.
+        let begun = self.log.start();
         let segments = self.log.segments();
+        let lost = |first: Timestamp| match begun {
+            Some(begun) => after < begun.ts,
+            None => first > after.next(),
+        };
         let mut start = None;
         for segment in &segments {
             match segment.times()? {
                 Some((first, last)) => {
-                    let removed = segments.first().is_some_and(|first| first.number > 1);
-                    if start.is_none() && removed && after != Timestamp::ZERO && first > after.next() {
+                    if start.is_none() && after != Timestamp::ZERO && lost(first) {
                         return Err(Error::OplogPositionLost { at: after, oldest: first });
                     }
                     start = Some(segment.clone());
@@ -55,7 +60,8 @@ impl OplogReader {
         }
         let segment = start.ok_or(Error::Closed)?;
         let walk = Walk::new(segment.place_after(after)?);
-        Ok(OplogCursor { log: self.log.clone(), after, epoch, way: Way::Forward { segment, walk } })
+        let way = Way::Forward { segment, walk };
+        Ok(OplogCursor { log: self.log.clone(), after, epoch, way, bare: false })
     }
 
     /// Entries earlier than `before`, newest first.
@@ -68,7 +74,7 @@ impl OplogReader {
         self.log.write_out().ok();
         let bound = before.min(visible.next());
         let way = Way::Backward { segments: self.log.segments(), stretches: None, records: Vec::new() };
-        Ok(OplogCursor { log: self.log.clone(), after: bound, epoch, way })
+        Ok(OplogCursor { log: self.log.clone(), after: bound, epoch, way, bare: false })
     }
 
     /// All entries in one direction.
@@ -117,6 +123,8 @@ pub struct OplogCursor {
     after: Timestamp,
     epoch: u64,
     way: Way,
+    /// Also records that have no entry.
+    bare: bool,
 }
 
 #[derive(Debug)]
@@ -151,7 +159,9 @@ impl OplogCursor {
         if matches!(self.way, Way::Backward { .. }) || to < self.after {
             return Err(Error::RolledBack { to });
         }
+        let bare = self.bare;
         *self = OplogReader::new(self.log.clone()).after(self.after)?;
+        self.bare = bare;
         Ok(())
     }
 
@@ -170,7 +180,7 @@ impl OplogCursor {
                 }
                 Some((record, ..)) => {
                     self.after = record.at.ts;
-                    if !record.entry.is_empty() {
+                    if self.bare || !record.entry.is_empty() {
                         return Ok(Some(record));
                     }
                 }
@@ -200,7 +210,7 @@ impl OplogCursor {
         let Way::Backward { segments, stretches, records } = &mut self.way else { return Ok(None) };
         loop {
             while let Some(record) = records.pop() {
-                if record.at.ts < self.after && !record.entry.is_empty() {
+                if record.at.ts < self.after && (self.bare || !record.entry.is_empty()) {
                     self.after = record.at.ts;
                     return Ok(Some(record));
                 }
@@ -226,16 +236,27 @@ impl OplogCursor {
             }
         }
     }
+
+    /// The same over every record of the log, those without an entry included.
+    pub(crate) fn with_bare(mut self) -> OplogCursor {
+        self.bare = true;
+        self
+    }
+
+    pub(crate) fn next_record(&mut self) -> Result<Option<Record>, Error> {
+        self.follow()?;
+        match self.way {
+            Way::Forward { .. } => self.forward(),
+            Way::Backward { .. } => self.backward(),
+        }
+    }
 }
 
 impl Iterator for OplogCursor {
     type Item = Result<OplogEntry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let record = self.follow().and_then(|()| match self.way {
-            Way::Forward { .. } => self.forward(),
-            Way::Backward { .. } => self.backward(),
-        });
+        let record = self.next_record();
         let entry = |record: Record| Ok(OplogEntry { op_time: record.at, doc: document(record.entry)? });
         record.and_then(|record| record.map(entry).transpose()).transpose()
     }

@@ -12,7 +12,7 @@ pub(crate) const HEADER_BYTES: usize = 8;
 const BODY_HEADER_BYTES: usize = 28;
 /// A batch of 100 k small or some hundred large documents fits; more in one record is damage.
 pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024 * 1024;
-const TOMBSTONE: u32 = u32::MAX;
+pub(super) const TOMBSTONE: u32 = u32::MAX;
 
 /// What a commit changes only on this member, beside the entry that everybody sees.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +21,8 @@ pub(crate) struct Local {
     pub deltas: Vec<Delta>,
     /// Keys that are written as they stand: the catalogue, and collections that are not replicated.
     pub puts: Vec<(Bytes, Value)>,
+    /// Writes that all members make and that are no entry: [`super::side`]. Empty if there are none.
+    pub side: Bytes,
 }
 
 impl Local {
@@ -38,6 +40,7 @@ impl Local {
             out.extend_from_slice(&length.to_le_bytes());
             out.extend_from_slice(value.as_deref().unwrap_or_default());
         }
+        out.extend_from_slice(&self.side);
     }
 
     fn decode(mut bytes: Bytes) -> Option<Local> {
@@ -56,16 +59,35 @@ impl Local {
             };
             local.puts.push((key, value));
         }
-        bytes.is_empty().then_some(local)
+        local.side = bytes;
+        Some(local)
     }
 }
 
-fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
+pub(super) fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
     (length <= bytes.len()).then(|| bytes.split_to(length))
 }
 
-fn take_u32(bytes: &mut Bytes) -> Option<u32> {
+pub(super) fn take_u32(bytes: &mut Bytes) -> Option<u32> {
     take(bytes, 4).and_then(|bytes| Some(u32::from_le_bytes(bytes.as_ref().try_into().ok()?)))
+}
+
+/// Appends a whole record whose entry comes from another member and has its times already.
+pub(crate) fn write_foreign(out: &mut Vec<u8>, local: &Local, entry: &[u8], at: OpTime, synced: Timestamp) {
+    let start = out.len();
+    out.resize(start + HEADER_BYTES + BODY_HEADER_BYTES, 0);
+    local.encode(out);
+    let local_len = out.len() - start - HEADER_BYTES - BODY_HEADER_BYTES;
+    out.extend_from_slice(entry);
+    let length = out.len() - start - HEADER_BYTES;
+    let Some(record) = out.get_mut(start..) else { return };
+    set(record, 0, &(length as u32).to_le_bytes());
+    set(record, HEADER_BYTES, &at.ts.0.to_le_bytes());
+    set(record, HEADER_BYTES + 8, &at.term.to_le_bytes());
+    set(record, HEADER_BYTES + 16, &synced.0.to_le_bytes());
+    set(record, HEADER_BYTES + 24, &(local_len as u32).to_le_bytes());
+    let crc = checksum(record);
+    set(record, 4, &crc.to_le_bytes());
 }
 
 /// A record before its time is known: everything but times and checksum is in place.
@@ -197,6 +219,7 @@ mod tests {
                 (Bytes::from_static(b"k"), None),
                 (Bytes::from_static(b"l"), Some(Bytes::from_static(b"v"))),
             ],
+            side: Bytes::from_static(b"aside"),
         };
         let at = OpTime { ts: Timestamp::new(5, 6), term: 3 };
         let bytes = Draft::new(&local, &[]).finish(at, Timestamp::new(5, 1));
@@ -204,6 +227,9 @@ mod tests {
         assert_eq!((record.at, record.synced, length), (at, Timestamp::new(5, 1), bytes.len()));
         assert_eq!(record.local().unwrap(), local);
         assert!(record.entry.is_empty());
+        let mut foreign = vec![1];
+        write_foreign(&mut foreign, &local, &[], at, Timestamp::new(5, 1));
+        assert_eq!(foreign[1..], bytes);
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

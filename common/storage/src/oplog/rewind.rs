@@ -79,6 +79,35 @@ impl Log {
         Ok(())
     }
 
+    /// Removes everything and begins again after a place. Returns the number of the first segment. In the commit section. After a
+    /// failure, or a crash halfway, what is left is to be removed.
+    pub(crate) fn restart(&self, after: OpTime) -> Result<u64, Error> {
+        let mut writer = self.writer.lock();
+        self.write_locked(&mut writer)?;
+        let old = self.segments();
+        let number = writer.segment.number + 1;
+        let fresh = Arc::new(Segment::create(&self.dir, number)?);
+        *self.segments.write() = vec![fresh.clone()];
+        for segment in old {
+            segment.remove()?;
+        }
+        sync_dir(&self.dir)?;
+        writer.segment = fresh;
+        writer.written = after;
+        self.buffer.lock().last = after;
+        *self.start.lock() = Some(after);
+        self.durable.send_modify(|durable| {
+            durable.epoch += 1;
+            durable.at = after;
+            self.durable_ts.store(after.ts.0, Ordering::Release);
+            self.cuts.lock().push(Timestamp::ZERO);
+            self.epoch.store(durable.epoch, Ordering::Release);
+        });
+        self.signal.lock().wanted = after.ts;
+        self.visible.send_replace(after.ts);
+        Ok(number)
+    }
+
     /// The earliest time that the log was cut back to since an epoch.
     pub(crate) fn cut_since(&self, epoch: u64) -> Timestamp {
         let cuts = self.cuts.lock();

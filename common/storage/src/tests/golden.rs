@@ -38,6 +38,7 @@ fn log_records_stay_as_they_are() {
             (Bytes::from_static(b"k"), None),
             (Bytes::from_static(b"l"), Some(Bytes::from_static(b"v"))),
         ],
+        side: Bytes::new(),
     };
     let written = Draft::new(&local, &[]).finish(AT, Timestamp::new(5, 1));
     assert_eq!(written, &SEGMENT[HEADER_BYTES..]);

@@ -19,7 +19,7 @@ impl Predicate for Equals {
     }
 }
 
-struct Language;
+pub(super) struct Language;
 
 impl Predicates for Language {
     fn compile(&self, filter: &RawDocument) -> Result<Arc<dyn Predicate>, Fault> {

@@ -9,5 +9,7 @@ mod kinds;
 mod memory;
 mod model;
 mod oplog;
+mod pair;
+mod replica;
 mod rollback;
 mod torn;

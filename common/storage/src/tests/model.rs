@@ -210,6 +210,7 @@ impl Run {
         self.store = None;
         self.base = base;
         self.store = Some(open(self.dir.path(), &self.base, self.engine, &self.majority).unwrap());
+        self.store().resume_builds().unwrap();
         assert_state(self.store(), &self.state);
     }
 

@@ -111,11 +111,14 @@ codes! {
     ShutdownInProgress = 91,
     InvalidReplicaSetConfig = 93,
     NotYetInitialized = 94,
+    NotSecondary = 95,
     OperationFailed = 96,
     DBPathInUse = 98,
     CannotSatisfyWriteConcern = 100,
     NewReplicaSetConfigurationIncompatible = 103,
     NodeNotElectable = 104,
+    ConfigurationInProgress = 109,
+    CannotInitializeNodeWithData = 110,
     WriteConflict = 112,
     CommandNotSupported = 115,
     ConflictingOperationInProgress = 117,
@@ -127,6 +130,7 @@ codes! {
     FailedToSatisfyReadPreference = 133,
     ReadConcernMajorityNotAvailableYet = 134,
     StaleTerm = 135,
+    StaleClusterTime = 209,
     CappedPositionLost = 136,
     IncompatibleShardingConfigVersion = 137,
     RemoteOplogStale = 138,
@@ -138,6 +142,7 @@ codes! {
     IncompatibleShardingMetadata = 151,
     ViewDepthLimitExceeded = 165,
     CommandNotSupportedOnView = 166,
+    MaxStalenessOutOfRange = 160,
     OptionNotSupportedOnView = 167,
     InvalidPipelineOperator = 168,
     CommandOnShardedViewNotSupportedOnMongod = 169,
@@ -182,6 +187,7 @@ codes! {
     StaleDbVersion = 249,
     StaleEpoch = 150,
     StaleConfig = 13388,
+    CurrentConfigNotCommittedYet = 308,
     APIVersionError = 322,
     APIStrictError = 323,
     APIDeprecationError = 324,
@@ -217,6 +223,23 @@ impl Code {
                 | Code::PrimarySteppedDown
                 | Code::InterruptedDueToReplStateChange
         )
+    }
+
+    /// Whether an operation was ended from outside: killed, out of time, or by the end of the process.
+    pub fn is_interruption(self) -> bool {
+        matches!(
+            self,
+            Code::Interrupted
+                | Code::InterruptedAtShutdown
+                | Code::InterruptedDueToReplStateChange
+                | Code::MaxTimeMSExpired
+                | Code::ShutdownInProgress
+        )
+    }
+
+    /// Whether drivers look at `topologyVersion` beside the error: what the server is has changed, or it goes away.
+    pub fn is_state_change(self) -> bool {
+        self.is_not_primary() || matches!(self, Code::ShutdownInProgress | Code::InterruptedAtShutdown)
     }
 
     /// Whether the driver specification of retryable writes and reads lets a client try the same statement once more.

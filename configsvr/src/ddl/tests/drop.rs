@@ -84,7 +84,7 @@ async fn a_drop_that_a_crash_broke_off_is_finished() {
     assert_eq!(pending.code, Code::DatabaseDropPending);
     cluster.shards.fail("s1", "_shardsvrDropCollection", true);
     cluster.shards.take_log();
-    cluster.metadata.initialise().unwrap();
+    cluster.metadata.initialise().await.unwrap();
     eventually(|| cluster.shards.take_log().contains(&"s1 _shardsvrDropCollection".to_owned())).await;
     assert!(!cluster.metadata.view().unwrap().intents().unwrap().is_empty());
     cluster.shards.fail("s1", "_shardsvrDropCollection", false);

@@ -105,6 +105,17 @@ impl ShardCalls for FakeShards {
         };
         Box::pin(async move { reply })
     }
+
+    fn call_any(
+        &self,
+        hosts: &[String],
+        body: Document,
+        bound: Duration,
+    ) -> BoxFuture<Result<Document, Fault>> {
+        let known = hosts.iter().find(|host| self.shards.lock().contains_key(*host)).or(hosts.first());
+        let hosts = known.cloned().into_iter().collect();
+        self.call(&SetAddress { name: "any".to_owned(), hosts }, body, bound, true)
+    }
 }
 
 impl FakeShard {

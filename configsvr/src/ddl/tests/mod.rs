@@ -7,15 +7,38 @@ mod split;
 mod watch;
 
 use crate::metadata::Metadata;
+use crate::replica::Replica;
 use bson::{Document, RawDocumentBuf};
-use command::{Envelope, Request};
+use command::{BoxFuture, Envelope, Request};
 use fake::FakeShards;
 use rpc::SetAddress;
 use runtime::Tasks;
 use runtime::clock::HybridClock;
 use std::sync::Arc;
 use storage::{EngineKind, Options, Store};
-use types::{Fault, Namespace, ShardId};
+use types::{Fault, Namespace, OpTime, ShardId, Timestamp};
+
+/// A set of one member, for tests: its own disk is the majority.
+struct Alone(Store);
+
+impl Replica for Alone {
+    fn check_primary(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn term(&self) -> i64 {
+        self.0.last_op_time().term
+    }
+
+    fn settled(&self) -> Timestamp {
+        self.0.durable_op_time().ts
+    }
+
+    fn await_majority(&self, at: OpTime) -> BoxFuture<Result<(), Fault>> {
+        let durable = self.0.durable(at);
+        Box::pin(async move { durable.await.map_err(|error| error.fault()) })
+    }
+}
 
 /// A config server of a cluster with shards `s0`, `s1`, …
 struct Cluster {
@@ -33,9 +56,10 @@ impl Cluster {
         let shards = Arc::new(FakeShards::default());
         let own = SetAddress { name: "cfg".into(), hosts: vec!["c:1".into()] };
         let tasks = Tasks::new();
+        let alone = Arc::new(Alone(store.clone()));
         let metadata =
-            Metadata::with_calls(store, shards.clone(), Arc::new(move || Some(own.clone())), &tasks);
-        metadata.initialise().unwrap();
+            Metadata::with_calls(store, alone, shards.clone(), Arc::new(move || Some(own.clone())), &tasks);
+        metadata.initialise().await.unwrap();
         let cluster = Cluster { metadata, shards, _dir: dir };
         for at in 0..shard_count {
             cluster.shards.start(&format!("s{at}"));

@@ -11,7 +11,8 @@ async fn watchers_hear_of_changes() {
     let (out, mut heard) = mpsc::channel(16);
     let (changes, metadata) = (cluster.metadata.subscribe(), cluster.metadata.clone());
     let name = Some("router:27017".to_owned());
-    cluster.metadata.tasks.spawn("test", async move { metadata.feed(changes, name, out).await });
+    let office = metadata.office();
+    cluster.metadata.tasks.spawn("test", async move { metadata.feed(changes, name, out, office).await });
     cluster.shard(doc! {"shardCollection": "d.c", "key": {"a": 1}}).await.unwrap();
     cluster.split(doc! {"split": "d.c", "middle": {"a": 1}}).await.unwrap();
     cluster.shards.start("s1");

@@ -2,6 +2,7 @@
 
 pub(super) mod add_shard;
 pub(super) mod balancer_status;
+pub(super) mod default_rw_concern;
 pub(super) mod enable_sharding;
 pub(super) mod flush_router_config;
 pub(super) mod get_shard_map;

@@ -4,7 +4,8 @@ use super::open_cursor;
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{Route, Target};
-use crate::scatter::{MergedCursor, fan_out, routed, target_filter};
+use crate::scatter::{MergedCursor, fan_out_heard, routed, target_filter};
+use crate::shards::Sending;
 use bson::RawArrayBuf;
 use command::{Access, Aggregate, Context, Reply, Request, Rewrite, Spec};
 use query::pipeline::{Pipeline, Run, SourceKind, split};
@@ -47,8 +48,8 @@ async fn on_route(
             open_cursor::first_batch(node, ctx, cursor, aggregate.batch_size, false).await
         }
         [target] => {
-            let reply = node.ask(ctx, target, request, true).await?;
-            open_cursor::pass_on(node, ctx, &aggregate.ns, &target.shard, reply)
+            let heard = node.hear(ctx, target, request, Sending::Read).await?;
+            open_cursor::pass_on(node, ctx, &aggregate.ns, &target.shard, heard)
         }
         targets => {
             let halves = split(pipeline)?;
@@ -60,7 +61,8 @@ async fn on_route(
                 .finish()?;
             let targets: Vec<Target> =
                 targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
-            let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
+            let answers =
+                fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &aggregate.ns, answers).await?;
             let mut cursor =
                 MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, remotes).sorted(is_sorted);

@@ -3,6 +3,7 @@
 use crate::commands::spec;
 use crate::node::Node;
 use crate::scatter::{fan_out, routed, target_filter};
+use crate::shards::Sending;
 use command::{Access, Context, Count, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
@@ -17,11 +18,13 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         let targeted = target_filter(route, &count.filter, &parse)?;
         match targeted.targets.as_slice() {
             [] => Ok(bson::rawdoc! { "n": 0 }.into()),
-            [target] => node.ask(&ctx, target, &request, true).await,
+            [target] => node.ask(&ctx, target, &request, Sending::Read).await,
             targets => {
                 let shard_request = count.for_each_shard(&request)?;
                 let mut sum = 0_i64;
-                for (_, answer) in fan_out(&node, &ctx, targets, true, |_| Ok(shard_request.clone())).await {
+                for (_, answer) in
+                    fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(shard_request.clone())).await
+                {
                     sum += number(&answer?)?;
                 }
                 let skip = i64::try_from(count.skip).unwrap_or(i64::MAX);

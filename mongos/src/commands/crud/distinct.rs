@@ -3,6 +3,7 @@
 use crate::commands::spec;
 use crate::node::Node;
 use crate::scatter::{fan_out, routed, target_filter};
+use crate::shards::Sending;
 use bson::RawArrayBuf;
 use command::{Access, Context, Distinct, Reply, Request, Spec};
 use std::collections::BTreeMap;
@@ -21,10 +22,11 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         let targeted = target_filter(route, &distinct.filter, &parse)?;
         match targeted.targets.as_slice() {
             [] => Ok(bson::rawdoc! { "values": [] }.into()),
-            [target] => node.ask(&ctx, target, &request, true).await,
+            [target] => node.ask(&ctx, target, &request, Sending::Read).await,
             targets => {
                 let mut values: BTreeMap<Vec<u8>, bson::RawBson> = BTreeMap::new();
-                for (_, answer) in fan_out(&node, &ctx, targets, true, |_| Ok(request.clone())).await {
+                for (_, answer) in fan_out(&node, &ctx, targets, Sending::Read, |_| Ok(request.clone())).await
+                {
                     let reply = answer?;
                     let found = reply
                         .doc

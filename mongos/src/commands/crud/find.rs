@@ -4,7 +4,8 @@ use super::open_cursor;
 use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{Route, Target};
-use crate::scatter::{MergedCursor, fan_out, routed, target_filter};
+use crate::scatter::{MergedCursor, fan_out_heard, routed, target_filter};
+use crate::shards::Sending;
 use command::{Access, Context, CursorReply, Find, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
@@ -31,8 +32,8 @@ async fn on_route(
     match targeted.targets.as_slice() {
         [] => CursorReply::first(&find.ns).finish(0),
         [target] => {
-            let reply = node.ask(ctx, target, request, true).await?;
-            open_cursor::pass_on_tail(node, ctx, &find.ns, &target.shard, reply, find.tailable)
+            let heard = node.hear(ctx, target, request, Sending::Read).await?;
+            open_cursor::pass_on_tail(node, ctx, &find.ns, &target.shard, heard, find.tailable)
         }
         _ if find.tailable => Err(Fault::bad_value(format!(
             "error processing query: ns={} :: caused by :: tailable cursor requested on non capped collection",
@@ -43,7 +44,8 @@ async fn on_route(
             let shard_request = find.for_each_shard(request)?;
             let targets: Vec<Target> =
                 targets.iter().map(|target| target.clone().with_sort_key(is_sorted)).collect();
-            let answers = fan_out(node, ctx, &targets, true, |_| Ok(shard_request.clone())).await;
+            let answers =
+                fan_out_heard(node, ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await;
             let remotes = open_cursor::remotes(node, ctx, &find.ns, answers).await?;
             let cursor = MergedCursor::new(find.ns.clone(), ctx.envelope.session, remotes)
                 .sorted(is_sorted)

@@ -5,7 +5,7 @@ use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{ROUTE_ATTEMPTS_MAX, Target, note_stale};
 use crate::scatter::{key_target, target_filter};
-use crate::shards::is_repeatable_write;
+use crate::shards::Sending;
 use command::{Access, Context, FindAndModify, FindAndModifyAction, Reply, Request, Rewrite, Spec};
 use query::context::ParseContext;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         let outcome = match targeted.targets.as_slice() {
             [] => return nothing(&modify),
             [target] if !is_upsert || targeted.decides_owner() => {
-                node.ask(&ctx, target, &request, is_repeatable_write(&ctx)).await
+                node.ask(&ctx, target, &request, Sending::Write).await
             }
             _ => search(&node, &ctx, &request, &modify, &parse).await,
         };
@@ -116,7 +116,7 @@ async fn ask_first(
     request: &Request,
 ) -> Result<Reply, Fault> {
     match targets.first() {
-        Some(target) => node.ask(ctx, target, request, is_repeatable_write(ctx)).await,
+        Some(target) => node.ask(ctx, target, request, Sending::Write).await,
         None => Err(Fault::new(Code::NamespaceNotFound, "the database was dropped meanwhile")),
     }
 }

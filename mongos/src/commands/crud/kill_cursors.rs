@@ -2,7 +2,6 @@
 
 use crate::commands::spec;
 use crate::node::Node;
-use crate::routing::Target;
 use crate::scatter::MergedCursor;
 use command::{Access, Client, Context, Envelope, KillCursors, KillCursorsOutcome, Reply, Request, Spec};
 use session::Killed;
@@ -35,15 +34,15 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
 /// Closes the shards' cursors of a router's cursor that nobody will read any more. A shard that cannot be asked closes them by itself
 /// when they have been idle long enough.
 pub(crate) async fn kill_open(node: &Arc<Node>, cursor: MergedCursor) {
-    for (shard, id) in cursor.open_remotes() {
+    for (shard, host, id) in cursor.open_remotes() {
         let ns = cursor.ns();
         let mut body = bson::rawdoc! { "killCursors": ns.collection(), "cursors": [id], "$db": ns.db() };
         if let Some(session) = cursor.session() {
             body.append(bson::raw::cstr!("lsid"), bson::rawdoc! { "id": session.0.to_bson() });
         }
-        let target = Target { shard, routing: None };
-        if let Err(fault) = node.ask(&own_context(), &target, &Request::from_body(body), false).await {
-            tracing::debug!(shard = %target.shard, %fault, "cursor left to its idle time");
+        let request = Request::from_body(body);
+        if let Err(fault) = node.ask_member(&own_context(), &shard, &host, &request).await {
+            tracing::debug!(%shard, %host, %fault, "cursor left to its idle time");
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::kill_cursors::kill_open;
 use crate::node::Node;
 use crate::scatter::{MergedCursor, Remote};
+use crate::shards::Heard;
 use command::{Context, CursorReply, Reply};
 use std::sync::Arc;
 use types::{Fault, Namespace, ShardId, limits};
@@ -16,9 +17,9 @@ pub(crate) fn pass_on(
     ctx: &Context,
     ns: &Namespace,
     shard: &ShardId,
-    reply: Reply,
+    heard: Heard,
 ) -> Result<Reply, Fault> {
-    pass_on_tail(node, ctx, ns, shard, reply, false)
+    pass_on_tail(node, ctx, ns, shard, heard, false)
 }
 
 /// As [`pass_on`]; `tailing` tells a cursor that stays open at its end.
@@ -30,9 +31,10 @@ pub(crate) fn pass_on_tail(
     ctx: &Context,
     ns: &Namespace,
     shard: &ShardId,
-    reply: Reply,
+    heard: Heard,
     tailing: bool,
 ) -> Result<Reply, Fault> {
+    let Heard { reply, host } = heard;
     let is_finished = reply
         .doc
         .get_document("cursor")
@@ -50,7 +52,7 @@ pub(crate) fn pass_on_tail(
             return Err(Fault::internal("a shard's batch is larger than a reply may be"));
         }
     }
-    let remote = Remote::idle(shard.clone(), batch.id);
+    let remote = Remote::idle(shard.clone(), host, batch.id);
     let cursor = MergedCursor::new(ns.clone(), ctx.envelope.session, vec![remote]);
     let cursor = cursor.passing_batches().tailing(tailing);
     let id = register(node, cursor)?;
@@ -65,12 +67,12 @@ pub(crate) async fn remotes(
     node: &Arc<Node>,
     ctx: &Context,
     ns: &Namespace,
-    answers: Vec<(ShardId, Result<Reply, Fault>)>,
+    answers: Vec<(ShardId, Result<Heard, Fault>)>,
 ) -> Result<Vec<Remote>, Fault> {
     let mut opened = Vec::new();
     let mut failed = None;
     for (shard, answer) in answers {
-        match answer.and_then(|reply| Remote::open(shard, reply.doc)) {
+        match answer.and_then(|heard| Remote::open(shard, heard)) {
             Ok(remote) => opened.push(remote),
             // A stale route matters more than anything else: it is mended, not told.
             Err(fault) if failed.is_none() || fault.code.is_stale_route() => failed = Some(fault),

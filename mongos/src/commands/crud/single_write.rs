@@ -5,6 +5,7 @@ use super::changes::Change;
 use crate::node::Node;
 use crate::routing::{Route, Target};
 use crate::scatter::{Statement, WriteBatch, fan_out, key_target, routed, run_writes, target_filter};
+use crate::shards::Sending;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use command::{Context, CursorBatch, Modification, Request, WriteOutcome};
 use query::context::ParseContext;
@@ -129,7 +130,7 @@ pub(super) async fn executed_statement(
     let request = Request::from_body(body);
     let targets: Vec<Target> =
         node.shards.all().await?.keys().map(|shard| Target { shard: shard.clone(), routing: None }).collect();
-    for (_, answer) in fan_out(node, ctx, &targets, true, |_| Ok(request.clone())).await {
+    for (_, answer) in fan_out(node, ctx, &targets, Sending::Idempotent, |_| Ok(request.clone())).await {
         if let Ok(Some(outcome)) =
             answer?.doc.get("outcome").map(|found| found.and_then(|value| value.as_document()))
         {
@@ -167,7 +168,9 @@ pub(super) async fn find_one(
         let targets = target_filter(route, filter, parse)?.targets.into_iter();
         let targets: Vec<Target> = targets.map(|target| target.with_sort_key(sort.is_some())).collect();
         let mut best: Option<(Vec<u8>, Found)> = None;
-        for (shard, answer) in fan_out(node, ctx, &targets, true, |_| Ok(request.clone())).await {
+        for (shard, answer) in
+            fan_out(node, ctx, &targets, Sending::Idempotent, |_| Ok(request.clone())).await
+        {
             let batch = CursorBatch::parse(&SharedDoc::from(answer?.doc))?;
             let Some(doc) = batch.documents.first() else { continue };
             let key = match doc.get("$sortKey") {

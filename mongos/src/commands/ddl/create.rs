@@ -3,6 +3,7 @@
 use super::everywhere::on_home;
 use crate::commands::spec;
 use crate::node::Node;
+use crate::shards::Sending;
 use command::{Access, Context, Create, Reply, Request, Spec};
 use std::sync::Arc;
 use types::{Code, Fault};
@@ -15,8 +16,8 @@ pub(crate) const SPEC: Spec<Node> =
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let create = Create::parse(&request, &ctx.envelope)?;
     node.routing.route_or_create(&create.ns).await?;
-    match on_home(&node, &ctx, &create.ns, &request, false).await? {
-        Some((_, reply)) => Ok(reply),
+    match on_home(&node, &ctx, &create.ns, &request, Sending::Write).await? {
+        Some((_, heard)) => Ok(heard.reply),
         None => Err(Fault::new(
             Code::NamespaceNotFound,
             format!("database {} was dropped meanwhile", create.ns.db()),

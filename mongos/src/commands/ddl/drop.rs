@@ -2,6 +2,7 @@
 
 use crate::commands::{config_server, spec};
 use crate::node::Node;
+use crate::shards::Sending;
 use command::{Access, Context, Drop, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
@@ -12,7 +13,7 @@ pub(crate) const SPEC: Spec<Node> =
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let drop = Drop::parse(&request, &ctx.envelope)?;
     if matches!(drop.ns.db(), "admin" | "config") {
-        return node.ask(&ctx, &config_server::target(), &request, false).await;
+        return node.ask(&ctx, &config_server::target(), &request, Sending::Write).await;
     }
     let reply = config_server::forward_as(&node, &ctx, "_configsvrDropCollection", &request).await;
     node.routing.forget(&drop.ns);

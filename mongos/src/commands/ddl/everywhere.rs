@@ -3,6 +3,7 @@
 use crate::node::Node;
 use crate::routing::{Route, Target};
 use crate::scatter::{fan_out, routed};
+use crate::shards::{Heard, Sending};
 use bson::{Document, RawDocumentBuf};
 use command::{Context, Reply, Request};
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub(super) async fn on_holders(
         let targets = holders(route);
         let mut raw = Document::new();
         let mut first: Option<RawDocumentBuf> = None;
-        for (shard, answer) in fan_out(node, ctx, &targets, false, |_| Ok(request.clone())).await {
+        for (shard, answer) in fan_out(node, ctx, &targets, Sending::Write, |_| Ok(request.clone())).await {
             match answer {
                 Ok(reply) => {
                     raw.insert(
@@ -69,11 +70,11 @@ pub(super) async fn on_home(
     ctx: &Context,
     ns: &Namespace,
     request: &Request,
-    repeatable: bool,
-) -> Result<Option<(ShardId, Reply)>, Fault> {
+    sending: Sending,
+) -> Result<Option<(ShardId, Heard)>, Fault> {
     routed!(node, ctx, ns, |route| {
         let Some(target) = route.home() else { return Ok(None) };
-        let reply = node.ask(ctx, &target, request, repeatable).await?;
-        Ok(Some((target.shard, reply)))
+        let heard = node.hear(ctx, &target, request, sending).await?;
+        Ok(Some((target.shard, heard)))
     })
 }

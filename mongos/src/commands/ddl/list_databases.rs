@@ -4,6 +4,7 @@ use crate::commands::{config_server, spec};
 use crate::node::Node;
 use crate::routing::Target;
 use crate::scatter::fan_out;
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Context, ListDatabases, Reply, Request, Rewrite, Spec};
 use query::matcher::Matcher;
@@ -27,7 +28,8 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         node.shards.all().await?.keys().map(|shard| Target { shard: shard.clone(), routing: None }).collect();
     targets.push(config_server::target());
     let mut sizes: BTreeMap<String, (i64, Document)> = BTreeMap::new();
-    for (shard, answer) in fan_out(&node, &ctx, &targets, true, |_| Ok(shard_request.clone())).await {
+    for (shard, answer) in fan_out(&node, &ctx, &targets, Sending::Read, |_| Ok(shard_request.clone())).await
+    {
         let reply = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
         for database in reply.get_array("databases").map(|list| list.as_slice()).unwrap_or_default() {
             let Some(database) = database.as_document() else { continue };

@@ -4,6 +4,7 @@ use super::sums::{fitting, number, sum};
 use crate::commands::spec;
 use crate::node::Node;
 use crate::scatter::{fan_out, routed};
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, CollStats, Context, Reply, Request, Spec};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
     routed!(&node, &ctx, &stats.ns, |route| {
         let targets = route.everywhere();
         let mut shards = Document::new();
-        for (shard, answer) in fan_out(&node, &ctx, &targets, true, |_| Ok(request.clone())).await {
+        for (shard, answer) in fan_out(&node, &ctx, &targets, Sending::Read, |_| Ok(request.clone())).await {
             let part = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
             shards.insert(shard.as_str(), part);
         }

@@ -3,6 +3,7 @@
 use super::sums::number;
 use crate::node::Node;
 use crate::scatter::fan_out;
+use crate::shards::Sending;
 use bson::{Document, RawDocumentBuf, doc};
 use command::{Context, CursorBatch, Request};
 use std::sync::Arc;
@@ -23,7 +24,8 @@ pub(crate) async fn data_distribution(node: &Arc<Node>, ctx: &Context) -> Result
         "$db": "config",
     });
     let config = crate::commands::config_server::target();
-    let listed = CursorBatch::parse(&SharedDoc::from(node.ask(ctx, &config, &list, true).await?.doc))?;
+    let listed =
+        CursorBatch::parse(&SharedDoc::from(node.ask(ctx, &config, &list, Sending::Read).await?.doc))?;
     let mut found = Vec::new();
     for collection in &listed.documents {
         let ns =
@@ -32,7 +34,7 @@ pub(crate) async fn data_distribution(node: &Arc<Node>, ctx: &Context) -> Result
         let targets = route.everywhere();
         let stats = Request::from_body(bson::rawdoc! { "collStats": ns.collection(), "$db": ns.db() });
         let mut shards = Vec::new();
-        for (shard, answer) in fan_out(node, ctx, &targets, true, |_| Ok(stats.clone())).await {
+        for (shard, answer) in fan_out(node, ctx, &targets, Sending::Read, |_| Ok(stats.clone())).await {
             let part = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
             let orphans = number(&part, "numOrphanDocs");
             let average = number(&part, "avgObjSize");

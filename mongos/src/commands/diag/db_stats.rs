@@ -5,6 +5,7 @@ use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::Target;
 use crate::scatter::fan_out;
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Context, DbStats, Reply, Request, Spec};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         }
     };
     let mut raw = Document::new();
-    for (shard, answer) in fan_out(&node, &ctx, &targets, true, |_| Ok(request.clone())).await {
+    for (shard, answer) in fan_out(&node, &ctx, &targets, Sending::Read, |_| Ok(request.clone())).await {
         let part = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
         raw.insert(node.shards.get(&shard).await?.address.to_string(), part);
     }

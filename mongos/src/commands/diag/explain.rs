@@ -6,6 +6,7 @@ use crate::commands::spec;
 use crate::node::Node;
 use crate::routing::{Route, Target};
 use crate::scatter::{Reason, Targeted, fan_out, routed, target_filter};
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Aggregate, Context, Explain, Explained, Reply, Request, Rewrite, Spec, Verbosity};
 use query::pipeline::{Pipeline, split};
@@ -136,7 +137,7 @@ async fn shard_plans(
     let request = Request::from_body(body);
     let mut plans = Vec::new();
     for (target, (shard, answer)) in
-        targets.iter().zip(fan_out(node, ctx, targets, true, |_| Ok(request.clone())).await)
+        targets.iter().zip(fan_out(node, ctx, targets, Sending::Read, |_| Ok(request.clone())).await)
     {
         let doc = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
         plans.push(ShardPlan {

@@ -3,6 +3,7 @@
 use crate::commands::spec;
 use crate::node::Node;
 use crate::scatter::{fan_out, routed};
+use crate::shards::Sending;
 use bson::{Document, doc};
 use command::{Access, Context, Reply, Request, Spec, Validate};
 use std::sync::Arc;
@@ -24,11 +25,11 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
             ));
         }
         if let [target] = targets.as_slice() {
-            return node.ask(&ctx, target, &request, true).await;
+            return node.ask(&ctx, target, &request, Sending::Read).await;
         }
         let mut raw = Document::new();
         let mut valid = true;
-        for (shard, answer) in fan_out(&node, &ctx, &targets, true, |_| Ok(request.clone())).await {
+        for (shard, answer) in fan_out(&node, &ctx, &targets, Sending::Read, |_| Ok(request.clone())).await {
             let part = Document::try_from(answer?.doc.as_ref()).map_err(query::context::invalid_bson)?;
             valid &= part.get_bool("valid").unwrap_or(false);
             raw.insert(shard.as_str(), part);

@@ -1,0 +1,117 @@
+//! Commands of a member that concern its files and its part in the set: `fsync`, `fsyncUnlock`.
+
+use crate::Member;
+use bson::{Document, RawBson, doc};
+use command::{Access, Fsync, FsyncUnlock, Handler, Reply, Request, Spec};
+use types::{Code, Fault};
+
+/// The fact in the control file that counts rollbacks.
+const ROLLBACK_ID: &str = "rollback.id";
+
+/// A server that is a member.
+pub trait HasMember: Send + Sync + 'static {
+    fn member(&self) -> &Member;
+}
+
+/// The commands of this crate.
+pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
+    vec![
+        spec("fsync", "writes everything to disk; with lock, holds writes back", |server, ctx, request| {
+            Box::pin(async move {
+                let fsync = Fsync::parse(&request, &ctx.envelope)?;
+                run_fsync(server.member(), &fsync).await.and_then(Reply::try_from)
+            })
+        }),
+        spec(
+            "replSetGetRBID",
+            "rises whenever data of this member are undone",
+            |server, _, request: Request| {
+                Box::pin(std::future::ready(
+                    no_fields(&request)
+                        .and_then(|()| Reply::try_from(doc! { "rbid": rollback_id(server.member()) })),
+                ))
+            },
+        ),
+        spec("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
+            Box::pin(std::future::ready(
+                FsyncUnlock::parse(&request, &ctx.envelope).and_then(|_| unlock(server.member())),
+            ))
+        }),
+    ]
+}
+
+async fn run_fsync(member: &Member, fsync: &Fsync) -> Result<Document, Fault> {
+    let locked = match fsync.lock {
+        true => Some(member.front.write_lock.lock(fsync.lock_timeout).await?),
+        false => None,
+    };
+    let store = member.store.clone();
+    let synced = tokio::task::block_in_place(move || store.force_checkpoint());
+    if let Err(error) = synced {
+        if locked.is_some() {
+            member.front.write_lock.unlock();
+        }
+        return Err(error.fault());
+    }
+    Ok(match locked {
+        None => doc! { "numFiles": 1 },
+        Some(count) => doc! {
+            "info": "now locked against writes, use db.fsyncUnlock() to unlock",
+            "lockCount": i64::from(count),
+            "seeAlso": "http://dochub.mongodb.org/core/fsynccommand",
+        },
+    })
+}
+
+/// Which of the member's pasts is in force: 1 until the first rollback.
+fn rollback_id(member: &Member) -> i32 {
+    match member.store.control().get(ROLLBACK_ID) {
+        Some(RawBson::Int32(id)) => id,
+        _ => 1,
+    }
+}
+
+/// Remembers for good that data were undone.
+///
+/// # Errors
+/// A failure of the disk.
+pub(crate) fn count_rollback(member: &Member) -> Result<(), Fault> {
+    member.store.control().put(ROLLBACK_ID, rollback_id(member).saturating_add(1))?;
+    Ok(())
+}
+
+fn no_fields(request: &Request) -> Result<(), Fault> {
+    for element in request.body.iter().skip(1) {
+        let (name, _) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+        if !command::envelope::GENERIC_FIELDS.contains(&name.as_str()) {
+            return Err(Fault::new(
+                Code::Location(40415),
+                format!("BSON field '{}.{}' is an unknown field.", request.name(), name.as_str()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn unlock(member: &Member) -> Result<Reply, Fault> {
+    match member.front.write_lock.unlock() {
+        Some(count) => Reply::try_from(doc! {
+            "info": "fsyncUnlock completed",
+            "lockCount": i64::from(count),
+        }),
+        None => Err(Fault::new(Code::IllegalOperation, "fsyncUnlock called when not locked")),
+    }
+}
+
+const fn spec<S>(name: &'static str, help: &'static str, run: Handler<S>) -> Spec<S> {
+    Spec {
+        name,
+        aliases: &[],
+        access: Access::Inspect,
+        admin_only: true,
+        internal_only: false,
+        names_collection: false,
+        help,
+        run,
+    }
+}
