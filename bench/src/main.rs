@@ -71,8 +71,8 @@ fn run() -> Result<bool> {
         }
     }
     let report = match name.as_str() {
-        "replication" => replication::run(&options)?,
         "member" => member::run(&options)?,
+        "replication" => replication::run(&options)?,
         "router" => router::run(&options)?,
         _ => return Err(USAGE.into()),
     };

@@ -11,7 +11,6 @@ use crate::report::{Report, Target};
 use crate::{Options, Result, cities, pause};
 use bson::doc;
 use documents::{COLLECTION, DB};
-pub(crate) use latency::median;
 use std::time::{Duration, Instant};
 
 /// What is idle has nothing left to do so long after its last command.

@@ -242,7 +242,8 @@ impl Registry {
     /// Raises the floor, whatever is pinned: nothing before it can be read any more.
     pub(crate) fn raise_floor_to(&self, floor: Timestamp) {
         let mut inner = self.inner.lock();
-        inner.floor = inner.floor.max(floor);
+        let floor = inner.floor.max(floor);
+        self.set(&mut inner, floor);
     }
 
     /// Up to where superseded versions may be dropped now: the floor, or the time of a running checkpoint if that is lower.

@@ -256,9 +256,7 @@ impl Log {
         let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
-        if before < UNWRITTEN_BYTES_MANY && buffer.bytes.len() >= UNWRITTEN_BYTES_MANY {
-            self.want_sync(at.ts);
-        }
+        self.appended(&buffer, before);
     }
 
     /// Appends whole records that follow each other in `bytes`, each with its time and length. Only the commit section does.
@@ -268,8 +266,17 @@ impl Log {
         let first = records.first().map_or(last.ts, |(at, _)| at.ts);
         assert!(first > buffer.last.ts, "oplog must advance: {} then {first}", buffer.last);
         buffer.records.extend(records.iter().map(|(at, length)| (at.ts, *length)));
+        let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(bytes);
         buffer.last = *last;
+        self.appended(&buffer, before);
+    }
+
+    /// Calls the syncer when much is not written.
+    fn appended(&self, buffer: &Buffer, before: usize) {
+        if before < UNWRITTEN_BYTES_MANY && buffer.bytes.len() >= UNWRITTEN_BYTES_MANY {
+            self.want_sync(buffer.last.ts);
+        }
     }
 
     /// Lets readers see entries up to `at`, once their data is published.
