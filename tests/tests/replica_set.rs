@@ -11,8 +11,7 @@ use tests::driver::number;
 use tests::{Connection, ReplicaSet, wait};
 
 fn insert(peer: &mut Connection, id: impl Into<Bson>, concern: Document) -> Result<Document, tests::Error> {
-    let command =
-        doc! { "insert": "c", "documents": [{ "_id": id.into() }], "writeConcern": concern };
+    let command = doc! { "insert": "c", "documents": [{ "_id": id.into() }], "writeConcern": concern };
     peer.command("d", command)
 }
 
@@ -163,7 +162,10 @@ fn a_primary_that_is_asked_hands_over_at_once() {
     let next = wait::until("another primary", || set.find_primary().filter(|found| *found != primary));
     insert(&mut set.connect(next), 2, majority()).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(set.connect(primary).fail("d", doc! { "insert": "c", "documents": [{ "_id": 3 }] }).code, 10107);
+    assert_eq!(
+        set.connect(primary).fail("d", doc! { "insert": "c", "documents": [{ "_id": 3 }] }).code,
+        10107
+    );
     assert_eq!(set.connect(primary).fail("admin", doc! { "replSetStepDown": 30 }).code, 10107);
     let find = doc! { "find": "c" };
     assert_eq!(set.connect(primary).fail("d", find).code, 13435);
@@ -240,7 +242,8 @@ fn members_come_and_go() {
         members.retain(|member| member.as_document().unwrap().get_str("host") != Ok(&gone_host));
     });
     wait::until("the removed member to know", || {
-        let error = set.connect(gone).command("d", doc! { "find": "c", "$readPreference": { "mode": "nearest" } });
+        let error =
+            set.connect(gone).command("d", doc! { "find": "c", "$readPreference": { "mode": "nearest" } });
         (error.err()?.code == 13436).then_some(())
     });
     insert(&mut set.connect(set.primary()), 50, majority()).unwrap();
@@ -287,7 +290,9 @@ fn a_member_without_data_copies_them_while_others_write() {
         set.connect(member).all("d", find)
     };
     assert_eq!(by_index(lost), by_index(primary));
-    let valid = set.connect(lost).run("d", doc! { "validate": "c", "full": true, "$readPreference": { "mode": "nearest" } });
+    let valid = set
+        .connect(lost)
+        .run("d", doc! { "validate": "c", "full": true, "$readPreference": { "mode": "nearest" } });
     assert_eq!(valid.get_bool("valid"), Ok(true), "{valid}");
 }
 
@@ -299,7 +304,10 @@ fn a_set_is_initiated_only_with_members_that_are_new_and_there() {
     let other_name = doc! { "_id": "other", "members": [{ "_id": 0, "host": set.host(0) }] };
     assert_eq!(peer.fail("admin", doc! { "replSetInitiate": other_name }).code, 93);
     let mut unreachable = set.config(2);
-    unreachable.get_array_mut("members").unwrap().push(Bson::Document(doc! { "_id": 2, "host": "127.0.0.1:1" }));
+    unreachable
+        .get_array_mut("members")
+        .unwrap()
+        .push(Bson::Document(doc! { "_id": 2, "host": "127.0.0.1:1" }));
     assert_eq!(peer.fail("admin", doc! { "replSetInitiate": unreachable }).code, 74);
     set.initiate(&set.config(1));
     assert_eq!(peer.fail("admin", doc! { "replSetInitiate": set.config(2) }).code, 23);

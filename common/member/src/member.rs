@@ -88,7 +88,9 @@ impl Member {
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
         let store = match Store::open(options.clone()) {
             // Others have the data.
-            Err(error) if repl::make_room(&config.dbpath, &error).map_err(storage_error)? => Store::open(options),
+            Err(error) if repl::make_room(&config.dbpath, &error).map_err(storage_error)? => {
+                Store::open(options)
+            }
             opened => opened,
         };
         let store = store.map_err(storage_error)?;
