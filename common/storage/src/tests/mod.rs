@@ -1,12 +1,12 @@
 //! Tests of the whole store: against a model, across crashes of its base, under concurrency.
 
+mod aside;
 mod concurrent;
 mod ddl;
 mod disk;
 mod golden;
 mod harness;
 mod kinds;
-mod memory;
 mod model;
 mod oplog;
 mod pair;
