@@ -1,5 +1,6 @@
 //! Tests of the whole store: against a model, across crashes of its base, under concurrency.
 
+mod aside;
 mod concurrent;
 mod ddl;
 mod disk;
