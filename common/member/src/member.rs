@@ -86,7 +86,11 @@ impl Member {
         // Replication opens it when this member is primary.
         options.writable = false;
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
-        let store = match Store::open(options.clone()) {
+        // The base's engine may not only refuse what is damaged, but panic over it.
+        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Store::open(options.clone())));
+        let opened =
+            opened.unwrap_or_else(|_| Err(storage::Error::Damaged("opening it panicked".to_owned())));
+        let store = match opened {
             // Others have the data.
             Err(error) if repl::make_room(&config.dbpath, &error).map_err(storage_error)? => {
                 Store::open(options)
