@@ -50,6 +50,43 @@ pub struct Replication {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Writers that came in before a step-down was asked for have ended after this time. An entry of theirs that came later would be missing
+/// on the heir, and nobody would vote for it.
+const WRITERS_WAIT: Duration = Duration::from_millis(15);
+
+/// Writes are held back for a step-down that the core does not know of yet. Dropped before it does, they are let in again.
+struct Held<'a>(Option<&'a Shared>);
+
+impl Held<'_> {
+    fn begin(shared: &Shared) -> Option<Held<'_>> {
+        let is_held = shared.admission.send_if_modified(|admission| {
+            let is_open = *admission == Admission::Open;
+            if is_open {
+                *admission = Admission::Paused;
+            }
+            is_open
+        });
+        is_held.then_some(Held(Some(shared)))
+    }
+
+    fn leave(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let Some(shared) = self.0 else { return };
+        shared.admission.send_if_modified(|admission| {
+            let is_held = *admission == Admission::Paused;
+            if is_held {
+                *admission = Admission::Open;
+            }
+            is_held
+        });
+    }
+}
+
 impl Replication {
     /// Reads what is on disk and takes part in the set. A set of one has its primary when this returns.
     ///
@@ -230,8 +267,17 @@ impl Replication {
 
     /// The same, where the command's configuration calls this process by another name.
     pub(crate) async fn command_as(&self, command: Command, own_name: Option<String>) -> Result<(), Fault> {
+        let held = match command {
+            Command::StepDown { .. } => Held::begin(&self.shared),
+            _ => None,
+        };
+        if held.is_some() {
+            tokio::time::sleep(WRITERS_WAIT).await;
+        }
         let (reply, answer) = oneshot::channel();
         self.shared.feed(Feed::Command { command, own_name, reply }).await;
+        // From here on it is the core that holds writes back and lets them in again.
+        held.into_iter().for_each(Held::leave);
         match answer.await {
             Ok(result) => result,
             Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),

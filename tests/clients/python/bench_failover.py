@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[3]
 GOALS = {"kill": (300, 1000), "stop": (1800, 3000), "step down": (150, 500)}
 NAMES = {"kill": "kill -9 of the primary", "stop": "SIGSTOP of the primary", "step down": "replSetStepDown"}
 PATIENCE = 60
+# How long a member that stepped down must not stand again.
+STEP_DOWN_SECONDS = 3
 
 
 class Member:
@@ -123,8 +125,9 @@ def all_well(members):
 def trial(kind, members, writer):
     """Milliseconds of the gap."""
     all_well(members)
-    # The writer is in its stride, and the trials do not fall into step with anything.
-    time.sleep(0.5 + random.random())
+    # The writer is in its stride, and the trials do not fall into step with anything. A member that stepped down must not stand for a
+    # while, so it could not be handed over to.
+    time.sleep((STEP_DOWN_SECONDS if kind == "step down" else 0.5) + random.random())
     old = primary(members)
     count = len(writer.acknowledged)
     until("writes", lambda: len(writer.acknowledged) > count + 5)
@@ -136,7 +139,7 @@ def trial(kind, members, writer):
         old.process.send_signal(signal.SIGSTOP)
     else:
         with old.direct() as client:
-            client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+            client.admin.command("replSetStepDown", STEP_DOWN_SECONDS, secondaryCatchUpPeriodSecs=STEP_DOWN_SECONDS - 1)
     # Some writes after the new primary's first one: then the gap has an end.
     others = [member for member in members if member is not old]
     until("another primary", lambda: any(member.hello().get("isWritablePrimary") for member in others))
