@@ -15,7 +15,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const SHARD_PORT: u16 = 27018;
 
 /// Follows all shards until the process stops. `is_primary` tells whether this member may write.
-pub async fn follow(metadata: Arc<Metadata>, pool: Pool, is_primary: impl Fn() -> bool + Send + 'static) {
+pub(crate) async fn follow(
+    metadata: Arc<Metadata>,
+    pool: Pool,
+    is_primary: impl Fn() -> bool + Send + 'static,
+) {
     let stop = metadata.tasks.token();
     let mut followed: HashMap<ShardId, SetClient> = HashMap::new();
     loop {
