@@ -170,7 +170,8 @@ fn a_snapshot_stays_as_it_was() {
         assert_eq!(again.get_timestamp("atClusterTime").unwrap(), at);
         let long_ago = Timestamp { time: at.time - 10_000, increment: 1 };
         let old = doc! { "find": "c", "readConcern": { "level": "snapshot", "atClusterTime": long_ago }, "$readPreference": secondary_ok() };
-        assert_eq!(peer.fail("d", old).code, 239);
+        // Either the time is not kept any more, or it is, and the collection was made later.
+        assert!([239, 246].contains(&peer.fail("d", old).code));
     }
     set.check_logs();
 }

@@ -30,17 +30,21 @@ impl WriteLock {
         killed: &AtomicBool,
     ) -> Result<Writing, Fault> {
         loop {
-            let state = self.state.fetch_add(1, Ordering::AcqRel);
-            // From here on whoever locks sees this write.
-            let writing = Writing { lock: Arc::clone(self) };
-            if state < HOLDER {
-                return Ok(writing);
+            if !self.is_locked() {
+                let state = self.state.fetch_add(1, Ordering::AcqRel);
+                // From here on whoever locks sees this write.
+                let writing = Writing { lock: Arc::clone(self) };
+                if state < HOLDER {
+                    return Ok(writing);
+                }
             }
+            // Nothing that a waiting write does may wake another one, or they would wake each other for ever.
             let changed = self.changed.notified();
-            drop(writing);
-            if self.state.load(Ordering::Acquire) >= HOLDER {
+            if self.is_locked() {
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                let pause = left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY));
                 // The result does not matter: the lock is looked at again either way.
-                drop(tokio::time::timeout(LOOK_EVERY, changed).await);
+                drop(tokio::time::timeout(pause, changed).await);
             }
             if killed.load(Ordering::Relaxed) {
                 return Err(Fault::new(Code::Interrupted, "operation was interrupted"));
