@@ -96,6 +96,10 @@ impl Member {
                         if let Some(config) = self.config.clone().filter(|_| force) {
                             self.say_all(&Body::Config(config));
                         }
+                        if self.primary.is_none() {
+                            // Whoever forces a configuration waits for a primary. The others still have a say.
+                            self.timers.set(Timer::Silence, now);
+                        }
                         self.answer(request, Ok(()));
                     }
                 }

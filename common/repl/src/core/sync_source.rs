@@ -254,6 +254,8 @@ impl Member {
             self.position = super::message::Position { applied: last, durable: last };
             self.role = Role::Secondary;
             self.wait_for_primary(now);
+            // The primary gives a new member its vote once it hears of this.
+            self.send_heartbeats(now);
         }
     }
 
