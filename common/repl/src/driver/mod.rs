@@ -235,6 +235,10 @@ impl Driver {
             }
             self.find_own_name(config, Some(&sender.to));
         }
+        if self.member.state() == State::Primary && !self.member.accepts_writes() {
+            // The position that it may bring is compared with the end of the log, which writers that came before the pause still move.
+            self.own_progress()?;
+        }
         self.happen(Event::Receive(message))
     }
 
@@ -260,6 +264,8 @@ impl Driver {
         own_name: Option<String>,
         reply: oneshot::Sender<Result<(), Fault>>,
     ) -> Result<(), Fault> {
+        // A step-down looks at once who has everything: also what was committed a moment ago.
+        self.own_progress()?;
         self.next_request += 1;
         let request = self.next_request;
         self.requests.insert(request, reply);
