@@ -16,7 +16,6 @@ mod counts;
 mod ddl;
 mod error;
 mod fail;
-mod hash;
 mod import;
 mod index;
 mod keyspace;

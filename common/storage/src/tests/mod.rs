@@ -6,6 +6,7 @@ mod ddl;
 mod disk;
 mod golden;
 mod harness;
+mod hash;
 mod kinds;
 mod model;
 mod oplog;

@@ -1,4 +1,4 @@
-//! Hashes of whole collections, for members to be compared with each other.
+//! Hashes of whole collections, for members to be compared with each other. What users ask, `dbHash`, is in the engine, which can be interrupted.
 
 use crate::collection::{Collection, RecordOrder};
 use crate::index::IdIndex;
@@ -14,7 +14,11 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::SnapshotTooOld`], or if something cannot be read.
-    pub fn hash_collection(&self, snapshot: &Snapshot, collection: &Collection) -> Result<String, Error> {
+    pub(super) fn hash_collection(
+        &self,
+        snapshot: &Snapshot,
+        collection: &Collection,
+    ) -> Result<String, Error> {
         let mut md5 = Md5::new();
         for record in snapshot.scan(collection, &KeyRange::all(), Direction::Forward) {
             md5.update(record?.1.as_bytes());
@@ -26,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::hash_collection`].
-    pub fn hash_database(
+    pub(super) fn hash_database(
         &self,
         snapshot: &Snapshot,
         db: &str,
