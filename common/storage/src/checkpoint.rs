@@ -345,10 +345,9 @@ impl Shared {
             })
             .collect();
         self.base.write(&writes)?;
-        for visible in round.drain(..) {
-            // Only up to what was written: an index build may have added an entry meanwhile.
-            self.versions.evict(&visible.key, visible.time);
-        }
+        // Only up to what was written: an index build may have added an entry meanwhile.
+        self.versions.evict(round.iter().map(|visible| (visible.key.as_ref(), visible.time)));
+        round.clear();
         self.checkpointer.freed.notify_all();
         Ok(())
     }

@@ -200,18 +200,31 @@ fn updates(
 ) -> Result<()> {
     let mut rounds: Vec<Vec<f64>> = Vec::new();
     for _ in 0..UPDATE_ROUNDS {
-        let mut row = vec![plain.updates(UPDATERS, length)?];
+        let mut row = Vec::new();
+        let mut round = |updates: &dyn Fn() -> Result<f64>| -> Result<()> {
+            let (start, before) = (Instant::now(), process_cpu()?);
+            let rate = updates()?;
+            let cpu = (process_cpu()? - before).as_secs_f64() / start.elapsed().as_secs_f64();
+            row.extend([rate, cpu / rate * 1e6]);
+            Ok(())
+        };
+        round(&|| plain.updates(UPDATERS, length))?;
         for (_, store) in stores {
-            row.push(store.updates(UPDATERS, length)?);
+            round(&|| store.updates(UPDATERS, length))?;
         }
         rounds.push(row);
     }
-    report.add("plain sled: updates, 4 threads", middle(&rounds, |row| at(row, 0)), "/s", Target::None);
+    let mut add = |name: &str, own: usize| {
+        let of = |column: usize| middle(&rounds, |row| at(row, column));
+        report.add(format!("{name}: updates, 4 threads"), of(own), "/s", Target::None);
+        report.add(format!("{name}: CPU of an update"), of(own + 1), " us", Target::None);
+    };
+    add("plain sled", 0);
     for (number, (name, _)) in stores.iter().enumerate() {
-        let own = 1 + number;
-        let value = middle(&rounds, |row| at(row, own));
-        report.add(format!("{name}: updates, 4 threads"), value, "/s", Target::None);
-        let ratio = middle(&rounds, |row| at(row, own) / at(row, 0));
+        add(name, 2 + 2 * number);
+    }
+    for (number, (name, _)) in stores.iter().enumerate() {
+        let ratio = middle(&rounds, |row| at(row, 2 + 2 * number) / at(row, 0));
         report.add(format!("{name}: updates against plain sled"), ratio, "x", Target::AtLeast(3.0));
     }
     Ok(())
@@ -258,6 +271,17 @@ fn durable(
         against(report, "one client against the disk", ratio(one, 0), 0.7);
     }
     Ok(())
+}
+
+/// Time of all cores that this process used so far.
+fn process_cpu() -> Result<Duration> {
+    const TICKS_PER_SECOND: u64 = 100;
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    // The name of the program ends with the last bracket; user and system time are the 14th and 15th field.
+    let (_, fields) = text.rsplit_once(')').ok_or("no fields in stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.sum::<std::result::Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
 /// Microseconds of CPU that this thread used so far.
