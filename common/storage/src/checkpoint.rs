@@ -15,7 +15,7 @@ use bson::RawBson;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use types::Timestamp;
 
@@ -31,6 +31,12 @@ const SPILL_PERCENT: usize = 65;
 const EARLY_PART: usize = 8;
 /// The longest that one commit is held back.
 const SLOW_MAX: Duration = Duration::from_millis(40);
+/// What a base may take on its disk, however little it holds.
+const BASE_BYTES_FREE: u64 = 64 * 1024 * 1024;
+/// Rounds wait so long for a base that cleans up behind its writer, from when its files are too large up to when they are by half
+/// of what it holds more.
+const CLEAN_WAIT_MIN: Duration = Duration::from_millis(20);
+const CLEAN_WAIT_MAX: Duration = Duration::from_secs(2);
 /// A failed base is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -71,6 +77,8 @@ pub(crate) struct Checkpointer {
     millis: AtomicU64,
     throttled: AtomicU64,
     throttled_micros: AtomicU64,
+    /// The thread's own checkpoints wait for a base that has to clean up; those that somebody waits for do not.
+    unhurried: AtomicBool,
     /// Why the last checkpoint failed, until one succeeds.
     failure: Mutex<Option<Failure>>,
 }
@@ -141,7 +149,8 @@ impl Shared {
                 }
             }
             let before = self.checkpointer.at();
-            match self.checkpoint(urgent) {
+            self.checkpointer.unhurried.store(true, Ordering::Release);
+            match self.checkpoint_pass(urgent) {
                 Ok(()) => {
                     let moved = self.checkpointer.at() != before;
                     if let Err(error) = self.relieve(moved, urgent) {
@@ -176,6 +185,17 @@ impl Shared {
             self.pause(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// Lets time go by, whatever memory wants, unless somebody waits for the checkpoint or the store stops.
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut wish = self.checkpointer.wish.lock();
+        while !wish.stop && self.checkpointer.unhurried.load(Ordering::Acquire) {
+            if self.checkpointer.wake.wait_until(&mut wish, until).timed_out() {
+                break;
+            }
+        }
     }
 
     fn pause(&self, time: Duration) {
@@ -242,8 +262,15 @@ impl Shared {
         Ok(())
     }
 
-    /// One checkpoint. With `urgent` it takes everything that is stable, history window or not.
+    /// One checkpoint that the caller waits for. With `urgent` it takes everything that is stable, history window or not.
     pub(crate) fn checkpoint(&self, urgent: bool) -> Result<(), Error> {
+        // Also one that runs already.
+        self.checkpointer.unhurried.store(false, Ordering::Release);
+        self.checkpointer.wake.notify_all();
+        self.checkpoint_pass(urgent)
+    }
+
+    fn checkpoint_pass(&self, urgent: bool) -> Result<(), Error> {
         let _pass = self.checkpointer.pass.lock();
         let start = Instant::now();
         let Some(at) = self.pins.begin_checkpoint(self.stable(urgent), self.checkpointer.at()) else {
@@ -337,6 +364,7 @@ impl Shared {
 
     fn move_round(&self, round: &mut Vec<Visible>) -> Result<(), Error> {
         self.check_last_room()?;
+        let size = self.base.cleans_beyond().map(|_| self.base.size());
         let writes: Vec<Write> = round
             .iter()
             .map(|visible| Write {
@@ -349,7 +377,25 @@ impl Shared {
         self.versions.evict(round.iter().map(|visible| (visible.key.as_ref(), visible.time)));
         round.clear();
         self.checkpointer.freed.notify_all();
+        if let Some(before) = size {
+            self.let_clean(before);
+        }
         Ok(())
+    }
+
+    /// Waits for a base whose files grew although they are too large for what they hold: it has to clean up first. The longer the
+    /// larger they are; writers are slowed meanwhile as memory fills.
+    fn let_clean(&self, before: u64) {
+        let Some(beyond) = self.base.cleans_beyond() else { return };
+        let size = self.base.size();
+        let held = self.counts.total_bytes().max(1);
+        if size <= before.max(BASE_BYTES_FREE) || !self.checkpointer.unhurried.load(Ordering::Acquire) {
+            return;
+        }
+        let over = 2.0 * (size as f64 / held as f64 - beyond);
+        if over > 0.0 {
+            self.wait(CLEAN_WAIT_MIN + CLEAN_WAIT_MAX.mul_f64((over * over).min(1.0)));
+        }
     }
 
     /// Remembers how far the log is on disk, so that a log that ends earlier is known to be damaged.

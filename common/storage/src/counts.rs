@@ -118,6 +118,11 @@ impl Counts {
         self.inner.lock().now.get(&ident).copied().unwrap_or_default()
     }
 
+    /// Bytes of all records and entries.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.inner.lock().now.values().map(|count| count.bytes.max(0).cast_unsigned()).sum()
+    }
+
     /// The counts that changed up to `at`, as of `at`. Changes up to there are folded in and forgotten.
     pub(crate) fn fold(&self, at: Timestamp) -> Vec<Delta> {
         let mut inner = self.inner.lock();

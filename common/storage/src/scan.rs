@@ -7,7 +7,7 @@ use crate::base::{BaseIter, Bounds};
 use crate::collection::{Index, RecordKey};
 use crate::keyspace::{self, Range};
 use crate::oplog::collection::LogScan;
-use crate::snapshot::{Snapshot, document, take_base};
+use crate::snapshot::{Snapshot, document, take_base, take_checked};
 use crate::versions::Visible;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -40,6 +40,8 @@ pub(crate) struct Merge {
     next_captured: Option<Visible>,
     next_version: Option<Visible>,
     next_base: Option<(Bytes, Bytes)>,
+    /// Values of the base are compared with their checksums here too, not only by the engine.
+    checked: bool,
     failed: bool,
 }
 
@@ -47,6 +49,7 @@ impl Merge {
     pub(crate) fn new(snapshot: Snapshot, range: Range, direction: Direction) -> Merge {
         let rest = (!range.is_empty())
             .then(|| (Bound::Included(Bytes::from(range.start)), Bound::Excluded(Bytes::from(range.end))));
+        let checked = !snapshot.shared.base.checks_reads();
         Merge {
             snapshot,
             direction,
@@ -59,8 +62,15 @@ impl Merge {
             next_captured: None,
             next_version: None,
             next_base: None,
+            checked,
             failed: false,
         }
+    }
+
+    /// Compares every value with its checksum.
+    pub(crate) fn checked(mut self) -> Merge {
+        self.checked = true;
+        self
     }
 
     /// Captures the next stretch of versions, then opens the base over exactly that stretch.
@@ -195,7 +205,10 @@ impl Merge {
             };
             if order == Ordering::Greater {
                 if let Some((key, stored)) = self.next_base.take() {
-                    let value = take_base(&key, stored)?.1;
+                    let value = match self.checked {
+                        true => take_base(&key, stored)?.1,
+                        false => take_checked(&key, stored)?,
+                    };
                     return Ok(Some((key, value)));
                 }
             } else {
@@ -248,6 +261,17 @@ impl RecordScan {
 
     pub(crate) fn of_log(scan: LogScan) -> RecordScan {
         RecordScan(Source::Log(Box::new(scan)))
+    }
+}
+
+impl RecordScan {
+    /// Compares every value of the base with its checksum, also where the engine did: for what validates or copies.
+    #[must_use]
+    pub(crate) fn checked(self) -> RecordScan {
+        match self.0 {
+            Source::Records(merge) => RecordScan(Source::Records(Box::new(merge.checked()))),
+            log => RecordScan(log),
+        }
     }
 }
 

@@ -127,6 +127,15 @@ pub(crate) fn take_base(key: &[u8], mut stored: Bytes) -> Result<(Timestamp, Byt
     Ok((time, stored))
 }
 
+/// As [`take_base`], of a value that its engine checked when it read it.
+pub(crate) fn take_checked(key: &[u8], mut stored: Bytes) -> Result<Bytes, Error> {
+    if stored.len() < BASE_HEADER_BYTES {
+        return take_base(key, stored).map(|(_, value)| value);
+    }
+    stored.advance(BASE_HEADER_BYTES);
+    Ok(stored)
+}
+
 /// The form in which a value goes to the base.
 pub(crate) fn join_base(key: &[u8], at: Timestamp, value: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(BASE_HEADER_BYTES + value.len());

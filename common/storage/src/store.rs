@@ -256,29 +256,7 @@ impl Store {
     pub fn durable(&self, op_time: OpTime) -> impl Future<Output = Result<(), Error>> + Send + use<> {
         let log = self.shared.log.clone();
         let epoch = log.epoch();
-        async move {
-            if log.durable_ts() >= op_time.ts && log.epoch() == epoch {
-                return Ok(());
-            }
-            let mut durable = log.durable();
-            log.request_sync(op_time.ts);
-            let reached = durable
-                .wait_for(|durable| {
-                    durable.epoch != epoch || durable.at.ts >= op_time.ts || durable.failed.is_some()
-                })
-                .await
-                .map_err(|_| Error::Closed)?;
-            if reached.epoch != epoch {
-                let to = log.cut_since(epoch);
-                if to < op_time.ts {
-                    return Err(Error::RolledBack { to });
-                }
-            }
-            match &reached.failed {
-                Some(reason) if reached.at.ts < op_time.ts => Err(Error::poisoned(reason)),
-                _ => Ok(()),
-            }
-        }
+        async move { log.durable_at(op_time.ts, epoch).await }
     }
 
     /// As [`Store::durable`], blocking: for a thread that has nothing else to do. It syncs by itself if nobody does.

@@ -55,7 +55,7 @@ impl Store {
         drop(section);
         let mut found = Validation::default();
         let mut entries = vec![Count::default(); indexes.len()];
-        for record in snapshot.scan(collection, &KeyRange::all(), Direction::Forward) {
+        for record in snapshot.scan(collection, &KeyRange::all(), Direction::Forward).checked() {
             let (record_key, doc) = record?;
             found.records += 1;
             found.bytes += doc.as_bytes().len() as u64;
@@ -98,7 +98,7 @@ fn check_index(
 ) -> Result<(), Error> {
     let mut present = Count::default();
     let range = Range::index(index.id.0, &KeyRange::all());
-    for entry in Merge::new(snapshot.clone(), range, Direction::Forward) {
+    for entry in Merge::new(snapshot.clone(), range, Direction::Forward).checked() {
         present.add(Count { records: 1, bytes: entry?.0.len() as i64 });
     }
     if present != yielded {

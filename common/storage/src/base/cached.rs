@@ -87,6 +87,14 @@ impl Engine for Cached {
     fn size(&self) -> u64 {
         self.inner.size()
     }
+
+    fn cleans_beyond(&self) -> Option<f64> {
+        self.inner.cleans_beyond()
+    }
+
+    fn checks_reads(&self) -> bool {
+        self.inner.checks_reads()
+    }
 }
 
 #[cfg(test)]

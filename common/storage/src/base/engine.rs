@@ -38,4 +38,16 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Bytes on disk.
     fn size(&self) -> u64;
+
+    /// How many times the size of what it holds its files may have before its writer should wait for it to clean up; `None` if it
+    /// holds its writer back by itself.
+    fn cleans_beyond(&self) -> Option<f64> {
+        None
+    }
+
+    /// Whether everything that comes from its disk was compared with a checksum by the engine itself: then scans need not look at
+    /// all of every value once more. Point reads, and whatever copies or validates, do all the same.
+    fn checks_reads(&self) -> bool {
+        false
+    }
 }

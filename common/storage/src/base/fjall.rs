@@ -9,6 +9,7 @@ use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Writes that are gathered in memory before they are sorted into a table: this part of the cache, within bounds. One is filled
 /// while another one is written, so two are taken off what blocks may use.
@@ -16,6 +17,12 @@ const MEMTABLE_PART: usize = 6;
 const MEMTABLE_BYTES_MIN: usize = 2 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 96 * 1024 * 1024;
+/// Memtables that may be in memory: one is filled, one is written, and one waits. A disk that is slower than the writer would let
+/// as many wait as the journal holds.
+const MEMTABLES_MAX: u64 = 3;
+/// A writer looks again this often whether one was written, so many times at most.
+const ROOM_CHECK_EVERY: Duration = Duration::from_millis(2);
+const ROOM_CHECKS_MAX: u32 = 1000;
 /// Flushes and compactions; more would take the cores of those who wait for answers.
 const WORKERS: usize = 2;
 
@@ -23,6 +30,7 @@ const WORKERS: usize = 2;
 pub(crate) struct Fjall {
     db: Database,
     values: Keyspace,
+    memtable: u64,
 }
 
 impl Fjall {
@@ -42,9 +50,19 @@ impl Fjall {
                 .expect_point_read_hits(true)
         };
         let values = db.keyspace("values", options).map_err(failed)?;
-        let engine = Fjall { db, values };
+        let engine = Fjall { db, values, memtable: memtable as u64 };
         engine.flush()?;
         Ok(engine)
+    }
+
+    /// Waits while too many memtables are in memory.
+    fn wait_for_room(&self) {
+        for _ in 0..ROOM_CHECKS_MAX {
+            if self.db.write_buffer_size() <= self.memtable * MEMTABLES_MAX {
+                return;
+            }
+            std::thread::park_timeout(ROOM_CHECK_EVERY);
+        }
     }
 }
 
@@ -69,6 +87,7 @@ impl Engine for Fjall {
     }
 
     fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        self.wait_for_room();
         // One entry of the journal for all: whole or not at all after a crash, and cheaper than one for each.
         let mut batch = self.db.batch();
         let mut put = |key: &Bytes, value: &Option<Bytes>| match value {
@@ -92,6 +111,11 @@ impl Engine for Fjall {
 
     fn size(&self) -> u64 {
         self.db.disk_space().unwrap_or(0)
+    }
+
+    /// Each block carries a checksum of 128 bits, which is compared whenever it is read.
+    fn checks_reads(&self) -> bool {
+        true
     }
 }
 

@@ -135,7 +135,7 @@ impl Store {
         bytes_max: usize,
     ) -> Result<Export, Error> {
         let collection = self.exported(uuid)?;
-        let scan = snapshot.scan(&collection, range, Direction::Forward);
+        let scan = snapshot.scan(&collection, range, Direction::Forward).checked();
         Ok(Export { scan, bytes_max, failed: false })
     }
 

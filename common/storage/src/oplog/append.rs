@@ -3,6 +3,7 @@
 
 use super::record::{Draft, Record};
 use super::segment::{Segment, Walk};
+use super::sync::Signal;
 use crate::Error;
 use crate::error::Failure;
 use crate::fail;
@@ -68,14 +69,6 @@ pub(super) struct Writer {
     /// Empty ones to take turns with those of [`Buffer`]: memory that was touched once is not asked for again.
     spare: Vec<u8>,
     spare_records: Vec<(Timestamp, usize)>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Signal {
-    pub wanted: Timestamp,
-    pub stop: bool,
-    /// Somebody syncs now; whoever comes meanwhile waits for the next sync.
-    pub syncing: bool,
 }
 
 /// The log.
@@ -233,7 +226,8 @@ impl Log {
         if buffer.bytes.len() < UNWRITTEN_BYTES_MAX {
             return;
         }
-        self.request_sync(buffer.last.ts);
+        self.hurry(buffer.last.ts);
+        self.count_wait();
         while buffer.bytes.len() >= UNWRITTEN_BYTES_MAX && buffer.failed.is_none() {
             self.room.wait_for(&mut buffer, Duration::from_millis(100));
         }
@@ -275,7 +269,7 @@ impl Log {
     /// Calls the syncer when much is not written.
     fn appended(&self, buffer: &Buffer, before: usize) {
         if before < UNWRITTEN_BYTES_MANY && buffer.bytes.len() >= UNWRITTEN_BYTES_MANY {
-            self.want_sync(buffer.last.ts);
+            self.hurry(buffer.last.ts);
         }
     }
 
@@ -319,20 +313,6 @@ impl Log {
 
     pub(crate) fn durable(&self) -> watch::Receiver<Durable> {
         self.durable.subscribe()
-    }
-
-    /// Asks the syncer to sync up to a time now.
-    pub(crate) fn request_sync(&self, at: Timestamp) {
-        self.want_sync(at);
-        self.count_wait();
-    }
-
-    fn want_sync(&self, at: Timestamp) {
-        let mut signal = self.signal.lock();
-        if at > signal.wanted {
-            signal.wanted = at;
-            self.wake.notify_one();
-        }
     }
 
     pub(super) fn count_wait(&self) {
@@ -445,9 +425,7 @@ impl Log {
             durable.failed.get_or_insert(reason);
             first
         });
-        // Not between a look at the failure and the wait.
-        drop(self.signal.lock());
-        self.synced.notify_all();
+        self.release_all();
     }
 
     /// A failure that a test asked for.

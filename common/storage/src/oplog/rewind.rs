@@ -75,6 +75,7 @@ impl Log {
             self.epoch.store(durable.epoch, Ordering::Release);
         });
         self.signal.lock().wanted = to.ts;
+        self.release_all();
         self.visible.send_replace(to.ts);
         Ok(())
     }
@@ -104,6 +105,7 @@ impl Log {
             self.epoch.store(durable.epoch, Ordering::Release);
         });
         self.signal.lock().wanted = after.ts;
+        self.release_all();
         self.visible.send_replace(after.ts);
         Ok(number)
     }

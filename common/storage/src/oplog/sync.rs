@@ -1,25 +1,73 @@
 //! Who syncs: a thread does for all that wait. Who waits alone, on a thread of its own, does it itself: to hand it over and back
 //! costs as much as the disk.
+//!
+//! Futures wait in a list by time, so that a sync wakes those whose entries it brought to the disk and nobody else. Those that it
+//! answered are likely to come back with their next write at once; the thread gives them a moment before it syncs for the ones that
+//! came meanwhile, or they would go on as two groups that take turns, with twice the syncs.
 
 use super::append::Log;
 use crate::Error;
+use parking_lot::MutexGuard;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use types::Timestamp;
+
+/// The part of a sync's time that others are waited for.
+const COMPANY_PART: u32 = 2;
+/// The longest that others are waited for.
+const COMPANY_WAIT_MAX: Duration = Duration::from_micros(500);
+/// Less is not worth going to sleep.
+const COMPANY_WAIT_MIN: Duration = Duration::from_micros(20);
+/// After a wait in vain so many syncs go without one.
+const VAIN_PAUSE: u32 = 32;
+
+/// What those who wait and those who sync tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    pub(super) wanted: Timestamp,
+    stop: bool,
+    /// The thread is gone.
+    ended: bool,
+    /// Somebody syncs now; whoever comes meanwhile waits for the next sync.
+    syncing: bool,
+    /// Not to wait for company: memory fills.
+    hurry: bool,
+    /// Futures, by the time that they wait for; nearly in order.
+    waiting: Vec<(Timestamp, oneshot::Sender<()>)>,
+    /// How many are on their way, as far as known: those that the last sync answered, and those that came during it.
+    company: usize,
+    /// The thread sleeps, and is to be woken when as many wait.
+    wake_at: usize,
+    /// Syncs that still go without waiting for company.
+    vain: u32,
+}
 
 impl Log {
     /// Runs until [`Log::stop`] or the first failure. `after` is called after every sync.
     pub(crate) fn run_syncer(self: &Arc<Log>, interval: Duration, after: &dyn Fn()) -> Result<(), Error> {
+        let outcome = self.sync_until_stopped(interval, after);
+        self.signal.lock().ended = true;
+        self.release_all();
+        outcome
+    }
+
+    fn sync_until_stopped(&self, interval: Duration, after: &dyn Fn()) -> Result<(), Error> {
+        let mut took = Duration::ZERO;
         loop {
             let stop = {
                 let mut signal = self.signal.lock();
                 if !signal.stop && (signal.syncing || signal.wanted <= self.durable_ts()) {
+                    signal.wake_at = 1;
                     self.wake.wait_for(&mut signal, interval);
                 }
+                self.gather(&mut signal, took);
                 signal.stop
             };
             if self.last().ts > self.durable_ts() {
+                let start = Instant::now();
                 self.sync_for_all()?;
+                took = start.elapsed();
             }
             after();
             if stop {
@@ -28,29 +76,87 @@ impl Log {
         }
     }
 
-    /// Waits until everything up to `at` is synced, on this thread.
+    /// Waits a moment for those who were just answered.
+    fn gather(&self, signal: &mut MutexGuard<'_, Signal>, took: Duration) {
+        let before = signal.waiting.len();
+        let wait = (took / COMPANY_PART).min(COMPANY_WAIT_MAX);
+        if before == 0 || before >= signal.company || wait < COMPANY_WAIT_MIN {
+            return;
+        }
+        if signal.vain > 0 {
+            signal.vain -= 1;
+            return;
+        }
+        let until = Instant::now() + wait;
+        while signal.waiting.len() < signal.company && !signal.hurry && !signal.stop {
+            signal.wake_at = signal.company;
+            if self.wake.wait_until(signal, until).timed_out() {
+                break;
+            }
+        }
+        if signal.waiting.len() == before {
+            signal.vain = VAIN_PAUSE;
+        }
+    }
+
+    /// Ends when everything up to `at` is synced, which is asked for.
     ///
     /// # Errors
-    /// If the log is poisoned, or was cut back below `at` since `epoch`.
-    pub(crate) fn wait_durable(&self, at: Timestamp, epoch: u64) -> Result<(), Error> {
+    /// If the log is poisoned or closed, or was cut back below `at` since `epoch`.
+    pub(crate) async fn durable_at(&self, at: Timestamp, epoch: u64) -> Result<(), Error> {
         let mut counted = false;
         loop {
-            if self.epoch() != epoch && self.cut_since(epoch) < at {
-                return Err(Error::RolledBack { to: self.cut_since(epoch) });
-            }
-            if self.durable_ts() >= at {
-                return Ok(());
-            }
-            let mut signal = self.signal.lock();
+            let answered = {
+                let mut signal = self.signal.lock();
+                if let Some(outcome) = self.outcome(at, epoch) {
+                    return outcome;
+                }
+                if signal.ended {
+                    return Err(Error::Closed);
+                }
+                let (answer, answered) = oneshot::channel();
+                signal.waiting.push((at, answer));
+                signal.wanted = signal.wanted.max(at);
+                if signal.waiting.len() == signal.wake_at && !signal.syncing {
+                    self.wake.notify_one();
+                }
+                answered
+            };
             if !counted {
                 counted = true;
                 self.count_wait();
             }
-            if self.durable_ts() >= at {
-                return Ok(());
+            // Gone without an answer, with the log: looked at anew all the same.
+            answered.await.ok();
+        }
+    }
+
+    /// Whether a wait is over, and how.
+    fn outcome(&self, at: Timestamp, epoch: u64) -> Option<Result<(), Error>> {
+        if self.epoch() != epoch && self.cut_since(epoch) < at {
+            return Some(Err(Error::RolledBack { to: self.cut_since(epoch) }));
+        }
+        if self.durable_ts() >= at {
+            return Some(Ok(()));
+        }
+        let failed = self.durable.borrow().failed.clone();
+        failed.map(|reason| Err(Error::poisoned(&reason)))
+    }
+
+    /// Waits until everything up to `at` is synced, on this thread.
+    ///
+    /// # Errors
+    /// As [`Log::durable_at`].
+    pub(crate) fn wait_durable(&self, at: Timestamp, epoch: u64) -> Result<(), Error> {
+        let mut counted = false;
+        loop {
+            let mut signal = self.signal.lock();
+            if let Some(outcome) = self.outcome(at, epoch) {
+                return outcome;
             }
-            if let Some(reason) = &self.durable.borrow().failed {
-                return Err(Error::poisoned(reason));
+            if !counted {
+                counted = true;
+                self.count_wait();
             }
             if !signal.syncing {
                 drop(signal);
@@ -69,17 +175,44 @@ impl Log {
             return Ok(());
         }
         signal.syncing = true;
+        signal.hurry = false;
         drop(signal);
         let outcome = self.sync();
         let mut signal = self.signal.lock();
         signal.syncing = false;
-        let more = signal.wanted > self.durable_ts();
+        let durable = self.durable_ts();
+        signal.company = signal.waiting.len();
+        let answered: Vec<_> = signal.waiting.extract_if(.., |(at, _)| *at <= durable).collect();
+        let more = signal.wanted > durable;
         drop(signal);
         self.synced.notify_all();
+        for (_, answer) in answered {
+            // Whoever does not wait any more need not be told.
+            answer.send(()).ok();
+        }
         if more {
             self.wake.notify_one();
         }
         outcome
+    }
+
+    /// Lets everybody who waits look anew: the log failed, or was cut back.
+    pub(super) fn release_all(&self) {
+        let waiting = std::mem::take(&mut self.signal.lock().waiting);
+        self.synced.notify_all();
+        for (_, answer) in waiting {
+            answer.send(()).ok();
+        }
+    }
+
+    /// Asks the thread to sync up to a time now.
+    pub(super) fn hurry(&self, at: Timestamp) {
+        let mut signal = self.signal.lock();
+        if at > signal.wanted || !signal.hurry {
+            signal.wanted = signal.wanted.max(at);
+            signal.hurry = true;
+            self.wake.notify_one();
+        }
     }
 
     /// Lets the syncer sync once more and end.

@@ -169,6 +169,7 @@ fn files(dir: &Path, out: &mut Vec<PathBuf>) {
 
 #[test]
 fn flipped_bits_of_the_base_are_never_served() {
+    const FLIPS: usize = 120;
     for engine in [EngineKind::Sled, EngineKind::Fjall] {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = options(dir.path(), engine);
@@ -183,7 +184,7 @@ fn flipped_bits_of_the_base_are_never_served() {
         paths.sort();
         paths.retain(|path| fs::metadata(path).unwrap().len() > 0);
         let (mut told, mut harmless, mut missed) = (0, 0, Vec::new());
-        for number in 0..40_usize {
+        for number in 0..FLIPS {
             let copied = tempfile::tempdir().unwrap();
             copy(dir.path(), copied.path());
             let path = &paths[number % paths.len()];
@@ -191,7 +192,7 @@ fn flipped_bits_of_the_base_are_never_served() {
             let mut bytes = fs::read(&target).unwrap();
             // Where there is something.
             let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
-            let Some(at) = places.get(places.len() * number / 40) else { continue };
+            let Some(at) = places.get(places.len() * number / FLIPS) else { continue };
             bytes[*at] ^= 1 << (number % 8);
             fs::write(&target, bytes).unwrap();
             let outcome = std::panic::catch_unwind(|| contents(copied.path(), engine));
