@@ -11,15 +11,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes that are gathered in memory before they are sorted into a table: this part of the cache, within bounds. One is filled
-/// while another one is written, so two are taken off what blocks may use.
+/// Writes that are gathered in memory before they are sorted into a table: this part of the cache, within bounds. All that may be
+/// in memory at once are taken off what blocks may use.
 const MEMTABLE_PART: usize = 6;
 const MEMTABLE_BYTES_MIN: usize = 2 * 1024 * 1024;
 const MEMTABLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const JOURNAL_BYTES_MAX: u64 = 96 * 1024 * 1024;
 /// Memtables that may be in memory: one is filled, one is written, and one waits. A disk that is slower than the writer would let
 /// as many wait as the journal holds.
-const MEMTABLES_MAX: u64 = 3;
+const MEMTABLES_MAX: usize = 3;
 /// A writer looks again this often whether one was written, so many times at most.
 const ROOM_CHECK_EVERY: Duration = Duration::from_millis(2);
 const ROOM_CHECKS_MAX: u32 = 1000;
@@ -30,14 +30,14 @@ const WORKERS: usize = 2;
 pub(crate) struct Fjall {
     db: Database,
     values: Keyspace,
-    memtable: u64,
+    memtable: usize,
 }
 
 impl Fjall {
     pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Fjall, Error> {
         let memtable = (cache_bytes / MEMTABLE_PART).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         let db = Database::builder(dir)
-            .cache_size(cache_bytes.saturating_sub(2 * memtable).max(cache_bytes / 4) as u64)
+            .cache_size(cache_bytes.saturating_sub(MEMTABLES_MAX * memtable).max(cache_bytes / 4) as u64)
             .worker_threads(WORKERS)
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .manual_journal_persist(true)
@@ -50,7 +50,7 @@ impl Fjall {
                 .expect_point_read_hits(true)
         };
         let values = db.keyspace("values", options).map_err(failed)?;
-        let engine = Fjall { db, values, memtable: memtable as u64 };
+        let engine = Fjall { db, values, memtable };
         engine.flush()?;
         Ok(engine)
     }
@@ -58,7 +58,7 @@ impl Fjall {
     /// Waits while too many memtables are in memory.
     fn wait_for_room(&self) {
         for _ in 0..ROOM_CHECKS_MAX {
-            if self.db.write_buffer_size() <= self.memtable * MEMTABLES_MAX {
+            if self.db.write_buffer_size() <= (self.memtable * MEMTABLES_MAX) as u64 {
                 return;
             }
             std::thread::park_timeout(ROOM_CHECK_EVERY);
