@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::metadata::{HasMetadata, Metadata};
 use crate::replica;
-use bson::{Document, RawDocumentBuf};
-use command::{BoxFuture, Context, Request, Spec, WriteConcernError};
-use engine::{Engine, HasEngine};
+use bson::Document;
+use command::{BoxFuture, Context, Request, Spec};
+use engine::{Engine, HasEngine, Surroundings};
 use frontend::{Admitted, Front, Frontend, Gossip, Hello, Host, Registry};
 use member::{Error, HasMember, Member, Peers, Player};
 use repl::{HasReplication, Replication};
@@ -13,7 +13,7 @@ use runtime::telemetry::Recent;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::watch;
-use types::{Fault, Namespace, OpTime, ReadAt, ReadConcern, SessionId, Timestamp, WriteConcern};
+use types::{Fault, SessionId, Timestamp};
 
 /// A config server.
 pub struct Node {
@@ -153,48 +153,15 @@ impl HasEngine for Node {
         &self.member.engine
     }
 
+    fn surroundings(&self) -> &dyn Surroundings {
+        &self.member
+    }
+
     fn identity(&self) -> engine::Identity {
         engine::Identity {
             host: self.member.replication.identity().host.clone(),
             shard: Some("config".to_owned()),
         }
-    }
-
-    fn disk(&self) -> Option<engine::Disk> {
-        member::disk(&self.member.dir)
-    }
-
-    fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
-        self.member.replication.check_writable()
-    }
-
-    fn acknowledge(
-        &self,
-        op_time: OpTime,
-        concern: &WriteConcern,
-        deadline: Option<Instant>,
-    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
-        member::acknowledge(&self.member, op_time, concern, deadline)
-    }
-
-    fn read_ready(
-        &self,
-        concern: &ReadConcern,
-        deadline: Option<Instant>,
-    ) -> BoxFuture<Result<ReadAt, Fault>> {
-        Box::pin(self.member.waits().read_ready(*concern, deadline))
-    }
-
-    fn implicit_write_concern(&self) -> WriteConcern {
-        member::implicit_write_concern(&self.member)
-    }
-
-    fn holds_background_writes(&self) -> bool {
-        self.member.front.write_lock.is_locked()
-    }
-
-    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
-        member::virtual_documents(&self.member, ns)
     }
 
     fn defaults_changed(&self) {

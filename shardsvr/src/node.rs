@@ -3,8 +3,8 @@
 use crate::config::Config;
 use crate::ownership::{Identity, VersionGate};
 use bson::{Document, RawBsonRef, RawDocumentBuf};
-use command::{BoxFuture, Context, Request, Spec, WriteConcernError};
-use engine::{DocumentFilter, Engine, HasEngine};
+use command::{BoxFuture, Context, Request, Spec};
+use engine::{DocumentFilter, Engine, HasEngine, Surroundings};
 use frontend::{Admitted, Front, Frontend, Gossip, Hello, Host, Registry};
 use member::{Error, HasMember, Member, Peers, Player};
 use repl::{HasReplication, Replication};
@@ -12,7 +12,7 @@ use runtime::telemetry::Recent;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use types::{Code, Fault, Namespace, OpTime, ReadAt, ReadConcern, SessionId, Timestamp, WriteConcern};
+use types::{Code, Fault, Namespace, SessionId, Timestamp, WriteConcern};
 
 /// How long a step that the config server asks for waits for a majority.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -131,7 +131,7 @@ impl Node {
     pub(crate) async fn settle(&self) -> Result<(), Fault> {
         let deadline = Some(Instant::now() + SETTLE_TIMEOUT);
         let written = self.member.store.last_op_time();
-        match self.acknowledge(written, &WriteConcern::default(), deadline).await? {
+        match self.member.acknowledge(written, &WriteConcern::default(), deadline).await? {
             None => Ok(()),
             Some(error) => Err(Fault::new(error.code, error.message)
                 .context("a majority of the shard's members did not take it in time")),
@@ -279,6 +279,10 @@ impl HasEngine for Node {
         &self.member.engine
     }
 
+    fn surroundings(&self) -> &dyn Surroundings {
+        &self.member
+    }
+
     fn identity(&self) -> engine::Identity {
         engine::Identity {
             host: self.member.replication.identity().host.clone(),
@@ -290,35 +294,6 @@ impl HasEngine for Node {
         self.gate.filter(ns).map(|filter| Arc::new(filter) as Arc<dyn DocumentFilter>)
     }
 
-    fn disk(&self) -> Option<engine::Disk> {
-        member::disk(&self.member.dir)
-    }
-
-    fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
-        self.member.replication.check_writable()
-    }
-
-    fn acknowledge(
-        &self,
-        op_time: OpTime,
-        concern: &WriteConcern,
-        deadline: Option<Instant>,
-    ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
-        member::acknowledge(&self.member, op_time, concern, deadline)
-    }
-
-    fn read_ready(
-        &self,
-        concern: &ReadConcern,
-        deadline: Option<Instant>,
-    ) -> BoxFuture<Result<ReadAt, Fault>> {
-        Box::pin(self.member.waits().read_ready(*concern, deadline))
-    }
-
-    fn implicit_write_concern(&self) -> WriteConcern {
-        member::implicit_write_concern(&self.member)
-    }
-
     fn check_keeps_defaults(&self, command: &str) -> Result<(), Fault> {
         match self.gate.identity() {
             None => Ok(()),
@@ -327,14 +302,6 @@ impl HasEngine for Node {
                 format!("'{command}' is not supported on shard nodes; run it on a router"),
             )),
         }
-    }
-
-    fn holds_background_writes(&self) -> bool {
-        self.member.front.write_lock.is_locked()
-    }
-
-    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
-        member::virtual_documents(&self.member, ns)
     }
 }
 

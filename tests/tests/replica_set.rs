@@ -182,6 +182,24 @@ fn a_primary_that_is_asked_hands_over_at_once() {
 }
 
 #[test]
+fn a_primary_hands_over_to_somebody_who_is_there() {
+    let set = ReplicaSet::start(3);
+    let primary = set.primary();
+    insert(&mut set.connect(primary), 1, doc! { "w": 3 }).unwrap();
+    let others: Vec<usize> = (0..3).filter(|member| *member != primary).collect();
+    // The one that would be asked first, by its number.
+    set.pause(others[0]);
+    let mut peer = set.connect(primary);
+    let begun = Instant::now();
+    peer.run("admin", doc! { "replSetStepDown": 30 });
+    let next = wait::until("another primary", || set.find_primary().filter(|found| *found != primary));
+    assert_eq!(next, others[1]);
+    // Silence is noticed after a second.
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    set.heal();
+}
+
+#[test]
 fn concerns_are_counted() {
     let set = ReplicaSet::start(3);
     let primary = set.primary();
@@ -203,11 +221,21 @@ fn concerns_are_counted() {
         let error = reply.get_document("writeConcernError").ok().map(|error| error.get_i32("code").unwrap());
         assert_eq!(error, code, "{concern}: {reply}");
     };
-    for concern in [doc! { "w": 2 }, doc! { "w": 3, "j": true }, majority(), doc! { "w": "both" }] {
+    for concern in [
+        doc! { "w": 2 },
+        doc! { "w": 3, "j": true },
+        majority(),
+        doc! { "w": "both" },
+        doc! { "w": { "dc": 2 } },
+        doc! { "j": true },
+        doc! {},
+    ] {
         check(concern, None);
     }
     check(doc! { "w": 4 }, Some(100));
     check(doc! { "w": "none" }, Some(79));
+    check(doc! { "w": { "dc": 3 } }, Some(100));
+    check(doc! { "w": { "rack": 1 } }, Some(4));
     let other = (0..3).find(|member| *member != primary).unwrap();
     set.pause(other);
     check(doc! { "w": 3, "wtimeout": 100 }, Some(64));

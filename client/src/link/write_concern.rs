@@ -40,7 +40,14 @@ impl WriteConcernFlags {
             Some(W::Count(count)) => body.int32("w", i32::try_from(*count).unwrap_or(i32::MAX)),
             Some(W::Majority) => body.string("w", "majority"),
             Some(W::Mode(mode)) => body.string("w", mode),
-            None => {}
+            Some(W::Tags(tags)) => {
+                let open = body.begin_document("w");
+                for (tag, count) in tags {
+                    body.int32(tag, i32::try_from(*count).unwrap_or(i32::MAX));
+                }
+                body.end(open);
+            }
+            Some(W::Default) | None => {}
         }
         if let Some(journal) = self.j {
             body.boolean("j", journal);

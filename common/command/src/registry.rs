@@ -61,6 +61,22 @@ impl<S> Clone for Spec<S> {
 
 impl<S> Copy for Spec<S> {}
 
+impl<S> Spec<S> {
+    /// A command about the process itself, on `admin`, that changes nothing of what is stored.
+    pub const fn admin(name: &'static str, help: &'static str, run: Handler<S>) -> Spec<S> {
+        Spec {
+            name,
+            aliases: &[],
+            access: Access::Inspect,
+            admin_only: true,
+            internal_only: false,
+            names_collection: false,
+            help,
+            run,
+        }
+    }
+}
+
 /// Entries for commands that MongoDB has and a server has not yet: known by name, so that they say so instead of seeming unknown.
 pub fn missing<S>(names: &[&'static str]) -> impl Iterator<Item = Spec<S>> {
     names.iter().map(|name| Spec {

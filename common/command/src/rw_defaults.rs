@@ -2,7 +2,7 @@
 
 use crate::{Access, Envelope, Reply, Request, Spec};
 use bson::{Bson, DateTime, Document, RawBsonRef, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
-use types::{Fault, ReadConcern, ReadConcernLevel, Timestamp, WriteConcern};
+use types::{Fault, ReadConcern, ReadConcernLevel, Timestamp, W, WriteConcern};
 
 /// What an administrator set.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,13 +105,16 @@ impl RwDefaults {
             concern.append(cstr!("provenance"), CUSTOM);
             put(request, cstr!("readConcern"), concern);
         }
+        let is_open = envelope.write_concern.as_ref().is_none_or(|concern| concern.w == W::Default);
         if spec.access == Access::Write
-            && envelope.write_concern.is_none()
-            && let Some(concern) = &self.write
+            && is_open
+            && let Some(default) = &self.write
         {
+            let concern =
+                envelope.write_concern.as_ref().map_or(default.clone(), |concern| concern.or(default));
             let mut doc = concern.to_doc();
             doc.append(cstr!("provenance"), CUSTOM);
-            envelope.write_concern = Some(concern.clone());
+            envelope.write_concern = Some(concern);
             envelope.write_concern_is_default = true;
             put(request, cstr!("writeConcern"), doc);
         }
@@ -204,6 +207,8 @@ mod tests {
             ),
             (doc! {"insert": "c"}, None, Some(Bson::from(2))),
             (doc! {"insert": "c", "writeConcern": {"w": 1}}, None, Some(Bson::from(1))),
+            (doc! {"insert": "c", "writeConcern": {"j": true}}, None, Some(Bson::from(2))),
+            (doc! {"insert": "c", "writeConcern": {}}, None, Some(Bson::from(2))),
             (doc! {"ping": 1}, None, None),
         ] {
             let mut body = body;

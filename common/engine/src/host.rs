@@ -17,6 +17,9 @@ pub trait DocumentFilter: Send + Sync {
     fn owns_all(&self) -> bool {
         false
     }
+
+    /// Whether an index of that pattern begins with the shard key.
+    fn is_led_by_key(&self, pattern: &RawDocument) -> bool;
 }
 
 /// How a member is named to clients.
@@ -35,23 +38,10 @@ pub struct Disk {
     pub total: u64,
 }
 
-/// A server that executes commands against its own storage.
-pub trait HasEngine: Send + Sync + 'static {
-    fn engine(&self) -> &Arc<Engine>;
-
-    /// How statistics name this member.
-    fn identity(&self) -> Identity {
-        Identity::default()
-    }
-
+/// What of a server is the same for all that are members of a set: its part in the set, its disk, what it shows of itself.
+pub trait Surroundings: Send + Sync {
     /// The file system that holds the data; `None` where it is not known.
     fn disk(&self) -> Option<Disk> {
-        None
-    }
-
-    /// The filter of a sharded collection; `None` where all documents are owned.
-    fn ownership(&self, ns: &Namespace) -> Option<Arc<dyn DocumentFilter>> {
-        let _ = ns;
         None
     }
 
@@ -59,17 +49,7 @@ pub trait HasEngine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NotWritablePrimary` and its kin.
-    fn check_writable(&self, ns: &Namespace) -> Result<(), Fault> {
-        let _ = ns;
-        Ok(())
-    }
-
-    /// Whether a write may create the collection by itself: a shard refuses where it is not the database's home.
-    ///
-    /// # Errors
-    /// `CannotImplicitlyCreateCollection` (227) or a stale route.
-    fn check_creatable(&self, ns: &Namespace) -> Result<(), Fault> {
-        let _ = ns;
+    fn check_writable(&self, _ns: &Namespace) -> Result<(), Fault> {
         Ok(())
     }
 
@@ -81,34 +61,6 @@ pub trait HasEngine: Send + Sync + 'static {
         deadline: Option<Instant>,
     ) -> BoxFuture<Result<Option<WriteConcernError>, Fault>>;
 
-    /// The write concern of clients that name none, where no administrator set one.
-    fn implicit_write_concern(&self) -> WriteConcern {
-        WriteConcern::default()
-    }
-
-    /// Whether this member keeps the defaults of clients that name no concern.
-    ///
-    /// # Errors
-    /// 51301 on a shard, whose cluster keeps them.
-    fn check_keeps_defaults(&self, command: &str) -> Result<(), Fault> {
-        let _ = command;
-        Ok(())
-    }
-
-    /// Called after the defaults were changed through this member.
-    fn defaults_changed(&self) {}
-
-    /// Whether nothing is to be written now that no client asks for: somebody copies the files.
-    fn holds_background_writes(&self) -> bool {
-        false
-    }
-
-    /// The documents of a collection that is shown but not stored; `None` for all others.
-    fn virtual_documents(&self, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
-        let _ = ns;
-        None
-    }
-
     /// Ends when a read with this concern is possible, and says where to take its snapshot. Asked only where the newest snapshot
     /// will not do.
     fn read_ready(
@@ -116,4 +68,63 @@ pub trait HasEngine: Send + Sync + 'static {
         concern: &ReadConcern,
         deadline: Option<Instant>,
     ) -> BoxFuture<Result<ReadAt, Fault>>;
+
+    /// The write concern of clients that name none, where no administrator set one.
+    fn implicit_write_concern(&self) -> WriteConcern {
+        WriteConcern::default()
+    }
+
+    /// Whether nothing is to be written now that no client asks for: somebody copies the files.
+    fn holds_background_writes(&self) -> bool {
+        false
+    }
+
+    /// The documents of a collection that is shown but not stored; `None` for all others.
+    fn virtual_documents(&self, _ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
+        None
+    }
+
+    /// The documents of a `$currentOp` stage.
+    ///
+    /// # Errors
+    /// Those of its options; `NotImplemented` (238) where the server does not list its operations.
+    fn current_operations(&self, _stage: &RawDocument) -> Result<Vec<RawDocumentBuf>, Fault> {
+        Err(Fault::not_implemented("$currentOp"))
+    }
+}
+
+/// A server that executes commands against its own storage.
+pub trait HasEngine: Send + Sync + 'static {
+    fn engine(&self) -> &Arc<Engine>;
+
+    fn surroundings(&self) -> &dyn Surroundings;
+
+    /// How statistics name this member.
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
+    /// The filter of a sharded collection; `None` where all documents are owned.
+    fn ownership(&self, _ns: &Namespace) -> Option<Arc<dyn DocumentFilter>> {
+        None
+    }
+
+    /// Whether a write may create the collection by itself: a shard refuses where it is not the database's home.
+    ///
+    /// # Errors
+    /// `CannotImplicitlyCreateCollection` (227) or a stale route.
+    fn check_creatable(&self, _ns: &Namespace) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Whether this member keeps the defaults of clients that name no concern.
+    ///
+    /// # Errors
+    /// 51301 on a shard, whose cluster keeps them.
+    fn check_keeps_defaults(&self, _command: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Called after the defaults were changed through this member.
+    fn defaults_changed(&self) {}
 }

@@ -38,8 +38,12 @@ pub(crate) fn documents(
         SourceKind::CollStats => coll_stats(host, aggregate, source.spec()),
         SourceKind::IndexStats => index_stats(host, aggregate),
         SourceKind::ListCatalog => list_catalog(host, aggregate),
+        SourceKind::CurrentOp if aggregate.ns.db() != "admin" => Err(Fault::new(
+            Code::InvalidNamespace,
+            "$currentOp must be run against the 'admin' database with {aggregate: 1}",
+        )),
+        SourceKind::CurrentOp => host.surroundings().current_operations(source.spec()),
         SourceKind::ChangeStream
-        | SourceKind::CurrentOp
         | SourceKind::ListClusterCatalog
         | SourceKind::ListLocalSessions
         | SourceKind::ListSessions

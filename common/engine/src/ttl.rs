@@ -80,7 +80,7 @@ impl TtlMonitor {
                     () = tokio::time::sleep(pause) => {}
                     () = monitor.wake.notified() => continue,
                 }
-                if monitor.is_enabled() && !host.holds_background_writes() {
+                if monitor.is_enabled() && !host.surroundings().holds_background_writes() {
                     monitor.pass(&*host).await;
                 }
             }
@@ -100,7 +100,7 @@ impl TtlMonitor {
                     continue;
                 };
                 // A member that is no primary gets what the primary removes.
-                if host.check_writable(&collection.ns).is_err() {
+                if host.surroundings().check_writable(&collection.ns).is_err() {
                     continue;
                 }
                 match expire(host, collection, index, seconds).await {

@@ -37,7 +37,7 @@ impl View {
         let store = host.engine().store();
         let mut attempt = 1;
         loop {
-            let at = match host.read_ready(concern, ctx.deadline).await? {
+            let at = match host.surroundings().read_ready(concern, ctx.deadline).await? {
                 ReadAt::Latest => return Ok(View::Newest),
                 ReadAt::At(at) => at,
             };

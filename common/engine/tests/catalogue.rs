@@ -189,6 +189,35 @@ impl DocumentFilter for Even {
     fn owns(&self, doc: &bson::RawDocument) -> bool {
         doc.get_i32("_id").is_ok_and(|id| id % 2 == 0)
     }
+
+    /// As if the shard key were `{a: 1}`.
+    fn is_led_by_key(&self, pattern: &bson::RawDocument) -> bool {
+        pattern.iter().next().is_some_and(|field| field.is_ok_and(|(name, _)| name == "a"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_index_of_the_shard_key_stays() {
+    let host = Host::with_filter(Some(Arc::new(Even)));
+    let names = async || {
+        let indexes = host.all(doc! {"listIndexes": "c"}).await;
+        let names = indexes.iter().map(|index| index.get_str("name").unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    host.run(doc! {"createIndexes": "c", "indexes": [
+        {"key": {"a": 1}, "name": "a"},
+        {"key": {"a": 1, "b": 1}, "name": "ab"},
+        {"key": {"a": 1, "c": 1}, "name": "sparse", "sparse": true},
+        {"key": {"b": 1}, "name": "b"},
+    ]})
+    .await;
+    host.run(doc! {"dropIndexes": "c", "index": "a"}).await;
+    assert_eq!(host.code(doc! {"dropIndexes": "c", "index": "ab"}).await, 303);
+    assert_eq!(host.code(doc! {"dropIndexes": "c", "index": ["b", "ab"]}).await, 303);
+    assert_eq!(names().await, ["_id_", "ab", "sparse", "b"]);
+    host.run(doc! {"dropIndexes": "c", "index": "b"}).await;
+    host.run(doc! {"dropIndexes": "c", "index": "*"}).await;
+    assert_eq!(names().await, ["_id_", "ab"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

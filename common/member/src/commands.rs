@@ -2,7 +2,7 @@
 
 use crate::Member;
 use bson::{Document, RawBson, doc};
-use command::{Access, Fsync, FsyncUnlock, Handler, Reply, Request, Spec};
+use command::{Fsync, FsyncUnlock, Reply, Request, Spec};
 use types::{Code, Fault};
 
 /// The fact in the control file that counts rollbacks.
@@ -16,13 +16,17 @@ pub trait HasMember: Send + Sync + 'static {
 /// The commands of this crate.
 pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
     vec![
-        spec("fsync", "writes everything to disk; with lock, holds writes back", |server, ctx, request| {
-            Box::pin(async move {
-                let fsync = Fsync::parse(&request, &ctx.envelope)?;
-                run_fsync(server.member(), &fsync).await.and_then(Reply::try_from)
-            })
-        }),
-        spec(
+        Spec::admin(
+            "fsync",
+            "writes everything to disk; with lock, holds writes back",
+            |server, ctx, request| {
+                Box::pin(async move {
+                    let fsync = Fsync::parse(&request, &ctx.envelope)?;
+                    run_fsync(server.member(), &fsync).await.and_then(Reply::try_from)
+                })
+            },
+        ),
+        Spec::admin(
             "replSetGetRBID",
             "rises whenever data of this member are undone",
             |server, _, request: Request| {
@@ -32,7 +36,7 @@ pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
                 ))
             },
         ),
-        spec("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
+        Spec::admin("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
             Box::pin(std::future::ready(
                 FsyncUnlock::parse(&request, &ctx.envelope).and_then(|_| unlock(server.member())),
             ))
@@ -100,18 +104,5 @@ fn unlock(member: &Member) -> Result<Reply, Fault> {
             "lockCount": i64::from(count),
         }),
         None => Err(Fault::new(Code::IllegalOperation, "fsyncUnlock called when not locked")),
-    }
-}
-
-const fn spec<S>(name: &'static str, help: &'static str, run: Handler<S>) -> Spec<S> {
-    Spec {
-        name,
-        aliases: &[],
-        access: Access::Inspect,
-        admin_only: true,
-        internal_only: false,
-        names_collection: false,
-        help,
-        run,
     }
 }

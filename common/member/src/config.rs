@@ -76,7 +76,7 @@ impl MemberConfig {
     /// The size of the log: as asked for, or a share of what is free where the data is.
     pub fn oplog_size_mb(&self) -> u64 {
         // The directory itself may not be there yet.
-        let disk = || self.dbpath.ancestors().find_map(crate::host::disk);
+        let disk = || self.dbpath.ancestors().find_map(crate::surroundings::disk);
         let free = || disk().map_or(0, |disk| disk.total.saturating_sub(disk.used));
         self.oplog_size_mb.unwrap_or_else(|| default_oplog_mb(free()))
     }

@@ -1,11 +1,9 @@
 //! A member as the front end shows it.
 
 use crate::Member;
-use bson::{Document, RawDocumentBuf, doc};
-use command::{BoxFuture, WriteConcernError};
+use bson::{Document, doc};
 use frontend::{Gossip, Hello, LastWrite, MemberHello, Role};
-use std::time::Instant;
-use types::{Fault, Namespace, OpTime, Timestamp, W, WriteConcern};
+use types::{OpTime, Timestamp};
 
 /// What hello says.
 pub fn hello(member: &Member) -> Hello {
@@ -87,21 +85,6 @@ pub fn own_address(replication: &repl::Replication) -> Option<rpc::SetAddress> {
     })
 }
 
-/// The write concern of clients that name none, where no administrator set one: a majority, or one member where arbiters make it
-/// likely that no majority of those with data can be had.
-pub fn implicit_write_concern(member: &Member) -> WriteConcern {
-    let view = member.replication.view();
-    let short = view.config.as_ref().is_some_and(|config| {
-        let arbiters = config.voters().filter(|member| member.arbiter_only).count();
-        let with_data = config.voters().filter(|member| member.holds_data()).count();
-        arbiters > 0 && with_data <= config.majority()
-    });
-    match short {
-        true => WriteConcern { w: W::Count(1), ..WriteConcern::default() },
-        false => WriteConcern::default(),
-    }
-}
-
 /// Adds a member's sections to serverStatus.
 pub fn server_status(member: &Member, status: &mut Document) {
     frontend::commands::server_status::add_cursors(status, member.engine.cursors());
@@ -167,32 +150,4 @@ pub fn server_status(member: &Member, status: &mut Document) {
         repl.insert("lastWrite", write.to_document());
     }
     status.insert("repl", repl);
-}
-
-/// Waits until a write is as safe as asked for.
-pub fn acknowledge(
-    member: &Member,
-    at: OpTime,
-    concern: &WriteConcern,
-    deadline: Option<Instant>,
-) -> BoxFuture<Result<Option<WriteConcernError>, Fault>> {
-    let (replication, concern) = (member.replication.clone(), concern.clone());
-    Box::pin(async move { replication.await_write_concern(at, &concern, deadline).await })
-}
-
-/// `local.system.replset`: the configuration, which is kept elsewhere.
-pub fn virtual_documents(member: &Member, ns: &Namespace) -> Option<Vec<RawDocumentBuf>> {
-    if ns.as_str() != "local.system.replset" {
-        return None;
-    }
-    let config = member.replication.view().config.as_ref().map(|config| config.to_document());
-    // A configuration that does not encode would have been refused when it came.
-    Some(config.and_then(|config| RawDocumentBuf::try_from(&config).ok()).into_iter().collect())
-}
-
-/// The file system that holds the data; `None` where the system does not say.
-pub fn disk(dir: &std::path::Path) -> Option<engine::Disk> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    let total = stat.f_blocks * stat.f_frsize;
-    Some(engine::Disk { used: total.saturating_sub(stat.f_bfree * stat.f_frsize), total })
 }

@@ -11,16 +11,14 @@ mod metrics;
 mod missing;
 mod part;
 mod peers;
+mod surroundings;
 mod waits;
 
 pub use admission::admit;
 pub use commands::{HasMember, commands};
 pub use config::MemberConfig;
 pub use defaults::follow_defaults;
-pub use host::{
-    acknowledge, disk, gossip, gossip_settled, hello, implicit_write_concern, own_address, server_status,
-    virtual_documents,
-};
+pub use host::{gossip, gossip_settled, hello, own_address, server_status};
 pub use member::{Error, Member};
 pub use missing::MISSING;
 pub use part::{Player, follow};

@@ -18,11 +18,21 @@ pub(crate) struct Progress {
     /// The term in which this member governs and takes writes.
     pub(crate) office: Option<i64>,
     pub(crate) commit_point: OpTime,
+    /// This member.
+    pub(crate) own: Option<MemberId>,
     /// Everybody with data, this member with the end of its log.
     pub(crate) positions: Vec<(MemberId, Position)>,
 }
 
 impl Progress {
+    /// The driver looks at the log here when something else happens; a writer knows before.
+    fn has_written(&mut self, at: OpTime) {
+        let Some(own) = self.own else { return };
+        if let Some((_, position)) = self.positions.iter_mut().find(|(member, _)| *member == own) {
+            position.applied = position.applied.max(at);
+        }
+    }
+
     fn is_satisfied(&self, at: OpTime, w: &W, journal: bool) -> Result<bool, Fault> {
         let Some(term) = self.office else { return Err(stepped_down()) };
         if at.term > term {
@@ -82,9 +92,10 @@ impl Drop for Wait<'_> {
 }
 
 impl Board {
-    /// `None` if the entry is there already.
+    /// `None` if the entry is there already. It is in this log: who wrote it asks.
     pub(crate) fn wait(&self, at: OpTime, w: &W, journal: bool) -> Result<Option<Wait<'_>>, Fault> {
         let mut inner = self.0.lock();
+        inner.progress.has_written(at);
         if inner.progress.is_satisfied(at, w, journal)? {
             return Ok(None);
         }

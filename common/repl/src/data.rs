@@ -94,6 +94,8 @@ pub(crate) trait Data: Send + Sync + 'static {
     fn visible(&self) -> watch::Receiver<Timestamp>;
     /// Ends when the log is synced up to somewhere else than `durable`, or never again will be.
     fn synced_past(&self, durable: OpTime) -> BoxFuture<()>;
+    /// Asks for a sync up to there, and waits for nothing.
+    fn ask_for_sync(&self, at: OpTime);
     /// Asks for a sync, and ends when the log is synced up to there.
     fn sync_to(&self, at: OpTime) -> BoxFuture<Result<(), Fault>>;
 
@@ -104,6 +106,8 @@ pub(crate) trait Data: Send + Sync + 'static {
     /// # Errors
     /// If the log cannot be written.
     fn noop(&self, message: &bson::RawDocument) -> Result<OpTime, Fault>;
+    /// Whether to apply these takes so little time that a thread for it would cost more.
+    fn is_brief(&self, records: &[LogRecord]) -> bool;
     /// Applies records that follow the last one, all visible together.
     ///
     /// # Errors
@@ -148,6 +152,8 @@ pub(crate) trait Data: Send + Sync + 'static {
     /// If the disk fails; the process ends then.
     fn put_fact(&self, name: &str, value: RawBson) -> Result<(), Fault>;
 
+    /// Where the log of the source is kept while a copy goes on.
+    fn spool_path(&self) -> PathBuf;
     /// A copy that was begun and not finished: then there is no data.
     fn importing(&self) -> Option<Import>;
     /// Throws the data away; the log begins after `last`.

@@ -6,7 +6,7 @@ use crate::core::config::MemberConfig;
 use crate::core::timer::{SECOND, Time};
 use crate::core::{Command, Member};
 use crate::data::Data;
-use crate::driver::{Driver, FEED_COUNT_MAX, Feed, restore};
+use crate::driver::{Driver, FEED_COUNT_MAX, Feed, remove_spool, restore};
 use crate::identity::Identity;
 use crate::shared::{Admission, MajorityPoint, Peers, Shared};
 use crate::status::{self, Inspection};
@@ -110,6 +110,9 @@ impl Replication {
         tasks: &Tasks,
     ) -> Result<Arc<Replication>, Fault> {
         let restored = restore(&*data)?;
+        if data.importing().is_none() {
+            remove_spool(&data.spool_path());
+        }
         if let Some(config) = &restored.config
             && config.name != identity.set_name
         {
@@ -135,6 +138,7 @@ impl Replication {
             commit: watch::channel(OpTime::default()).0,
             admission: watch::channel(Admission::Closed).0,
             streams: watch::channel(0).0,
+            reports: Default::default(),
             majority_point,
             peers: Peers::new(tasks),
             started: Instant::now(),
@@ -147,7 +151,6 @@ impl Replication {
         let mut driver = Driver::new(shared.clone(), member, inbox, own_name);
         driver.begin()?;
         tasks.spawn_fallible("replication", OnError::StopProcess, driver.run());
-        tasks.spawn("log-sync", sync_follower(shared.clone()));
         Ok(Arc::new(Replication { shared }))
     }
 
@@ -366,31 +369,5 @@ impl Replication {
             (name.to_owned(), bson::Bson::Int64(i64::try_from(count).unwrap_or(i64::MAX)))
         })
         .collect()
-    }
-}
-
-/// A follower's log is synced behind what is applied, one sync at a time, while the next group is applied: only then does it count.
-async fn sync_follower(shared: Arc<Shared>) {
-    let stop = shared.tasks.token();
-    let mut visible = shared.data.visible();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = visible.changed() => if changed.is_err() {
-                return;
-            },
-        }
-        // A primary's writers ask themselves.
-        if shared.view.load().accepts_writes || shared.data.importing().is_some() {
-            continue;
-        }
-        let synced = shared.data.sync_to(shared.data.last());
-        tokio::select! {
-            () = stop.cancelled() => return,
-            outcome = synced => if let Err(fault) = outcome {
-                // Cut meanwhile; or the log failed, which ends the process elsewhere.
-                tracing::debug!(%fault, "log not synced");
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@ use crate::core::timer::{SECOND, Time};
 use crate::data::Data;
 use crate::driver::Feed;
 use crate::identity::Identity;
+use crate::service::Reports;
 use crate::status::CopyStatus;
 use crate::view::View;
 use arc_swap::ArcSwap;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) admission: watch::Sender<Admission>,
     /// Rises when the log here is about to be cut or thrown away: streams to others end.
     pub(crate) streams: watch::Sender<u64>,
+    pub(crate) reports: Reports,
     pub(crate) majority_point: MajorityPoint,
     pub(crate) peers: Peers,
     pub(crate) started: Instant,

@@ -74,6 +74,10 @@ impl Data for StoreData {
         })
     }
 
+    fn ask_for_sync(&self, at: OpTime) {
+        self.store.ask_for_sync(at);
+    }
+
     fn sync_to(&self, at: OpTime) -> BoxFuture<Result<(), Fault>> {
         let synced = self.store.durable(at);
         Box::pin(async move { synced.await.map_err(fault) })
@@ -85,6 +89,10 @@ impl Data for StoreData {
 
     fn noop(&self, message: &RawDocument) -> Result<OpTime, Fault> {
         self.store.noop(message).map_err(fault)
+    }
+
+    fn is_brief(&self, records: &[LogRecord]) -> bool {
+        self.store.is_brief(records)
     }
 
     fn apply(&self, records: &[LogRecord]) -> Result<OpTime, Fault> {
@@ -139,6 +147,10 @@ impl Data for StoreData {
 
     fn put_fact(&self, name: &str, value: RawBson) -> Result<(), Fault> {
         self.store.control().put(name, value).map_err(fault)
+    }
+
+    fn spool_path(&self) -> PathBuf {
+        self.store.dir().join("initial-sync.log")
     }
 
     fn importing(&self) -> Option<Import> {

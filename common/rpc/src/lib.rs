@@ -17,6 +17,7 @@ pub use peer::{Answer, Peer};
 pub use pool::Pool;
 pub use server::{Call, Operations, serve};
 pub use set::{Answered, Ask, Repeat, SELECTION_TIMEOUT, SetClient};
+pub use together::Together;
 pub use topology::{MemberKind, MemberState, Topology};
 
 pub use proto::{cluster, replication};

@@ -129,7 +129,7 @@ impl<O: Operations> Cluster for Service<O> {
         &self,
         request: tonic::Request<tonic::Streaming<pb::Request>>,
     ) -> Result<tonic::Response<Self::OperateStream>, tonic::Status> {
-        let together = request.extensions().get::<Together>().cloned();
+        let together = Together::of(&request);
         let together = together.ok_or_else(|| tonic::Status::internal("connection without a task"))?;
         let (outbox, replies) = mpsc::channel(OUTBOX_COUNT_MAX);
         let session = Arc::new(Session {

@@ -16,7 +16,7 @@ const ROUNDS_MAX: u32 = 32;
 
 /// Puts futures into one task, which ends with the last handle and the last future. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Together {
+pub struct Together {
     futures: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
     /// Operations under way on the connection, roughly.
     operations: Arc<AtomicUsize>,
@@ -46,13 +46,18 @@ impl Together {
         Together { futures, operations }
     }
 
+    /// The task of the connection that a call came over.
+    pub fn of<T>(request: &tonic::Request<T>) -> Option<Together> {
+        request.extensions().get::<Together>().cloned()
+    }
+
     /// Tells how many operations are under way now.
     pub(crate) fn note_operations(&self, count: usize) {
         self.operations.store(count, Ordering::Relaxed);
     }
 
     /// Adds a future; it is dropped at once where the task has ended.
-    pub(crate) fn add(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub fn add(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.futures.send(Box::pin(future)).ok(); // ended: the process stops
     }
 }

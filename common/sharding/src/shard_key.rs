@@ -126,6 +126,21 @@ impl ShardKey {
         &self.fields
     }
 
+    /// Whether the pattern of an index begins with this key.
+    pub fn leads(&self, pattern: &Document) -> bool {
+        let begins = self.fields.iter().zip(pattern).filter(|(field, (name, kind))| {
+            let right_kind = match kind {
+                Bson::String(kind) => field.hashed && kind == "hashed",
+                kind => {
+                    let number = value::number::Number::from_bson(kind);
+                    !field.hashed && number.is_some_and(|number| number.to_i64_exact() == Some(1))
+                }
+            };
+            *field.path == **name && right_kind
+        });
+        begins.count() == self.fields.len()
+    }
+
     /// The place of the hashed field, if there is one.
     pub fn hashed_field(&self) -> Option<usize> {
         self.fields.iter().position(|field| field.hashed)

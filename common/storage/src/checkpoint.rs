@@ -23,7 +23,7 @@ use types::Timestamp;
 const ROUND_BYTES: usize = 2 * 1024 * 1024;
 const ROUND_KEYS: usize = 1024;
 /// Writers are slowed from this share of the memory budget on, in percent; a checkpoint starts at half of it.
-const SLOW_PERCENT: usize = 80;
+pub(crate) const SLOW_PERCENT: usize = 80;
 const URGENT_PERCENT: usize = 50;
 /// Versions are spilled when a checkpoint left more than this.
 const SPILL_PERCENT: usize = 65;
@@ -223,7 +223,7 @@ impl Shared {
         stable
     }
 
-    fn pressed(&self, percent: usize) -> bool {
+    pub(crate) fn pressed(&self, percent: usize) -> bool {
         self.versions.bytes() > self.options.versions_bytes_max / 100 * percent
     }
 

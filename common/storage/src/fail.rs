@@ -35,6 +35,7 @@ pub const REPLICA_POINTS: &[&str] = &[
     "log-restarted",
     "import-wiped",
     "catalog-imported",
+    "keys-imported",
     "records-imported",
     "entries-imported",
     "import-flushed",

@@ -180,6 +180,7 @@ impl Store {
         let threads = start_threads(&shared).map_err(Error::io(&dir))?;
         let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
         let store = Store { shared, handle };
+        store.shared.remove_outlines()?;
         store.rebuild_indexes()?;
         if store.importing().is_none() {
             store.shared.start_open_builds()?;
@@ -237,6 +238,11 @@ impl Store {
     /// If the log is poisoned or closed.
     pub fn noop(&self, message: &bson::RawDocument) -> Result<OpTime, Error> {
         self.shared.noop(message)
+    }
+
+    /// Where everything lies.
+    pub fn dir(&self) -> &Path {
+        &self.shared.options.dir
     }
 
     /// The time of the last commit.

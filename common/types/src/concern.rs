@@ -2,6 +2,7 @@
 
 use crate::{Code, Fault};
 use bson::{RawBsonRef, RawDocument};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many members must have a write before it is acknowledged.
@@ -13,6 +14,11 @@ pub enum W {
     Majority,
     /// A mode of `settings.getLastErrorModes`.
     Mode(String),
+    /// For each tag, how many different values of it must have the write.
+    Tags(BTreeMap<String, u32>),
+    /// Not named: as the default write concern says. MongoDB 8 takes `w` from the default where a client names a write concern without
+    /// it (`{ j: true }`, `{ wtimeout: 100 }`); the manual's "Implicit Default Write Concern" says what that is where nobody set one.
+    Default,
 }
 
 /// What a write waits for before it is acknowledged.
@@ -32,17 +38,18 @@ impl Default for WriteConcern {
 }
 
 impl WriteConcern {
-    /// Parses a `writeConcern` document; absent fields take the defaults of MongoDB (`w: 1` when the document is there without `w`).
+    /// Parses a `writeConcern` document; without `w` it is [`W::Default`].
     ///
     /// # Errors
     /// `FailedToParse` (9), `TypeMismatch` (14) or `BadValue` (2).
     pub fn parse(doc: &RawDocument) -> Result<WriteConcern, Fault> {
-        let mut concern = WriteConcern { w: W::Majority, journal: None, timeout: Duration::ZERO };
+        let mut concern = WriteConcern { w: W::Default, journal: None, timeout: Duration::ZERO };
         for element in doc.iter() {
             let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
             match (name.as_str(), value) {
                 ("w", RawBsonRef::String("majority")) => concern.w = W::Majority,
                 ("w", RawBsonRef::String(mode)) => concern.w = W::Mode(mode.to_owned()),
+                ("w", RawBsonRef::Document(doc)) => concern.w = W::Tags(tags(doc)?),
                 ("w", value) => concern.w = W::Count(count(value)?),
                 ("j" | "fsync", RawBsonRef::Boolean(on)) => concern.journal = Some(on),
                 ("j" | "fsync", RawBsonRef::Null) => {}
@@ -73,6 +80,13 @@ impl WriteConcern {
             W::Count(count) => doc.append(bson::raw::cstr!("w"), i32::try_from(*count).unwrap_or(i32::MAX)),
             W::Majority => doc.append(bson::raw::cstr!("w"), "majority"),
             W::Mode(mode) => doc.append(bson::raw::cstr!("w"), mode.as_str()),
+            W::Tags(tags) => {
+                let tags = tags.iter().map(|(tag, count)| (tag.clone(), bson::Bson::Int64((*count).into())));
+                // Names that were read from a document fit into one.
+                let tags = bson::RawDocumentBuf::try_from(&tags.collect::<bson::Document>());
+                doc.append(bson::raw::cstr!("w"), tags.unwrap_or_default());
+            }
+            W::Default => {}
         }
         if let Some(journal) = self.journal {
             doc.append(bson::raw::cstr!("j"), journal);
@@ -80,6 +94,22 @@ impl WriteConcern {
         let millis = i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX);
         doc.append(bson::raw::cstr!("wtimeout"), millis);
         doc
+    }
+
+    /// What it leaves open is as `default` says; one that says nothing is the default.
+    #[must_use]
+    pub fn or(&self, default: &WriteConcern) -> WriteConcern {
+        if self.w != W::Default {
+            return self.clone();
+        }
+        if self.journal.is_none() && self.timeout.is_zero() {
+            return default.clone();
+        }
+        WriteConcern {
+            w: default.w.clone(),
+            journal: self.journal.or(default.journal),
+            timeout: self.timeout,
+        }
     }
 
     /// Whether the client wants no answer.
@@ -98,6 +128,27 @@ fn count(value: RawBsonRef<'_>) -> Result<u32, Fault> {
     u32::try_from(number).ok().filter(|number| *number <= 50).ok_or_else(|| {
         Fault::new(Code::FailedToParse, "w has to be a non-negative number and not greater than 50")
     })
+}
+
+fn tags(doc: &RawDocument) -> Result<BTreeMap<String, u32>, Fault> {
+    let mut tags = BTreeMap::new();
+    for element in doc.iter() {
+        let (tag, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+        let count = match value {
+            RawBsonRef::Int32(_) | RawBsonRef::Int64(_) | RawBsonRef::Double(_) => count(value)?,
+            _ => {
+                return Err(Fault::new(
+                    Code::FailedToParse,
+                    "tags must be a single level document with only number values",
+                ));
+            }
+        };
+        tags.insert(tag.as_str().to_owned(), count);
+    }
+    if tags.is_empty() {
+        return Err(Fault::new(Code::FailedToParse, "the tags of writeConcern.w are an empty document"));
+    }
+    Ok(tags)
 }
 
 fn integer(value: RawBsonRef<'_>, name: &str) -> Result<i64, Fault> {
@@ -267,11 +318,44 @@ mod tests {
 
     #[test]
     fn a_write_concern_reads_back() {
-        for w in [W::Count(0), W::Count(3), W::Majority, W::Mode("eachRegion".to_owned())] {
+        let tags = W::Tags(BTreeMap::from([("dc".to_owned(), 2), ("rack".to_owned(), 3)]));
+        for w in [W::Count(0), W::Count(3), W::Majority, W::Mode("eachRegion".to_owned()), tags, W::Default] {
             for journal in [None, Some(false)] {
                 let concern = WriteConcern { w: w.clone(), journal, timeout: Duration::from_millis(250) };
                 assert_eq!(WriteConcern::parse(&concern.to_doc()), Ok(concern));
             }
+        }
+    }
+
+    #[test]
+    fn what_a_client_leaves_open_is_as_the_default_says() {
+        let default =
+            WriteConcern { w: W::Count(2), journal: Some(false), timeout: Duration::from_millis(7) };
+        let of = |doc: bson::RawDocumentBuf| WriteConcern::parse(&doc).unwrap().or(&default);
+        assert_eq!(of(bson::rawdoc! {}), default);
+        assert_eq!(
+            of(bson::rawdoc! { "j": true }),
+            WriteConcern { w: W::Count(2), journal: Some(true), timeout: Duration::ZERO }
+        );
+        assert_eq!(
+            of(bson::rawdoc! { "wtimeout": 9 }),
+            WriteConcern { timeout: Duration::from_millis(9), ..default.clone() }
+        );
+        let named = WriteConcern { w: W::Majority, journal: None, timeout: Duration::ZERO };
+        assert_eq!(of(bson::rawdoc! { "w": "majority" }), named);
+    }
+
+    #[test]
+    fn tags_are_numbers_by_name() {
+        for (doc, code) in [
+            (bson::rawdoc! { "w": { "dc": 2, "rack": 1.0 } }, None),
+            (bson::rawdoc! { "w": {} }, Some(9)),
+            (bson::rawdoc! { "w": { "dc": "two" } }, Some(9)),
+            (bson::rawdoc! { "w": { "dc": { "east": 1 } } }, Some(9)),
+            (bson::rawdoc! { "w": { "dc": -1 } }, Some(9)),
+        ] {
+            let parsed = WriteConcern::parse(&doc);
+            assert_eq!(parsed.err().map(|fault| fault.code.number()), code, "{doc:?}");
         }
     }
 }

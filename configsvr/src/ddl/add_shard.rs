@@ -154,10 +154,11 @@ impl Metadata {
         if hosts.is_empty() {
             return Err(failed(format!("replica set {name} names no hosts")));
         }
-        if let Some(stranger) = asked.hosts.iter().find(|host| !is_member(host, &hosts, &hello)) {
+        // As the set's configuration writes it, whole: another name of the same machine would be another member to everybody who asks.
+        if let Some(stranger) = asked.hosts.iter().find(|host| !hosts.contains(host)) {
             return Err(failed(format!(
-                "in seed list {shown}, host {stranger} does not belong to replica set {name}; its members are {}",
-                hosts.join(",")
+                "in seed list {shown}, host {stranger} does not belong to replica set {name}; found {}",
+                Bson::from(hello)
             )));
         }
         let config_version = match hello.get("setVersion") {
@@ -214,13 +215,6 @@ impl Metadata {
 
 fn is_primary(hello: &Document) -> bool {
     hello.get_bool("isWritablePrimary").or_else(|_| hello.get_bool("ismaster")).unwrap_or(false)
-}
-
-/// Whether a host that was named is a member: as the set lists it, or, by another name of the same machine, as the member that
-/// answered calls itself.
-fn is_member(host: &str, hosts: &[String], hello: &Document) -> bool {
-    let port = |host: &str| host.rsplit_once(':').map(|(_, port)| port.to_owned());
-    hosts.iter().any(|member| member == host) || hello.get_str("me").is_ok_and(|me| port(me) == port(host))
 }
 
 /// The shard that this set is already, if it is one and may stay so.

@@ -176,21 +176,10 @@ impl Work {
     fn supports(&self, index: &Document) -> bool {
         let flag = |name: &str| index.get_bool(name).unwrap_or(false);
         let Ok(pattern) = index.get_document("key") else { return false };
-        let begins = self.key.fields().iter().zip(pattern).filter(|(field, (name, kind))| {
-            let right_kind = match kind {
-                Bson::String(kind) => field.hashed && kind == "hashed",
-                kind => {
-                    let number = value::number::Number::from_bson(kind);
-                    !field.hashed && number.is_some_and(|number| number.to_i64_exact() == Some(1))
-                }
-            };
-            *field.path == **name && right_kind
-        });
-        let fields = self.key.fields().len();
-        let prefixed = begins.count() == fields;
         let complete = !flag("sparse") && !index.contains_key("partialFilterExpression");
-        let unique = !self.command.unique || (flag("unique") && pattern.len() == fields);
-        prefixed && complete && unique
+        let is_whole = pattern.len() == self.key.fields().len();
+        let unique = !self.command.unique || (flag("unique") && is_whole);
+        self.key.leads(pattern) && complete && unique
     }
 
     /// A unique index keeps its word over several shards only if equal values always meet on one.

@@ -15,6 +15,7 @@ use command::{Access, Handler, Spec};
 /// All commands of a router.
 pub fn table() -> Vec<Spec<Node>> {
     let mut table = frontend::commands::<Node>();
+    table.retain(|spec| spec.name != diag::kill_op::SPEC.name);
     table.extend([
         admin::add_shard::SPEC,
         admin::balancer_status::SPEC,
@@ -49,6 +50,7 @@ pub fn table() -> Vec<Spec<Node>> {
         diag::coll_stats::SPEC,
         diag::db_stats::SPEC,
         diag::explain::SPEC,
+        diag::kill_op::SPEC,
         diag::validate::SPEC,
     ]);
     table.extend(command::missing(missing::NAMES));

@@ -8,9 +8,10 @@ use engine::HasEngine;
 pub(super) const SPEC: Spec<Node> =
     internal("_shardsvrAwaitWrites", "waits for the write concern of earlier writes", |node, ctx, _| {
         Box::pin(async move {
-            let concern = ctx.envelope.write_concern.clone().unwrap_or_default();
+            let (concern, _) = engine::concern_of(&*node, &ctx);
             let written = node.member.store.last_op_time();
-            let write_concern_error = node.acknowledge(written, &concern, ctx.deadline).await?;
+            let write_concern_error =
+                node.surroundings().acknowledge(written, &concern, ctx.deadline).await?;
             Ok(WriteOutcome { write_concern_error, ..WriteOutcome::default() }.to_reply())
         })
     });

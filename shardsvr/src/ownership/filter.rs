@@ -1,6 +1,6 @@
 //! Which documents of a sharded collection this shard owns, by their shard key.
 
-use bson::RawDocument;
+use bson::{Document, RawDocument};
 use engine::DocumentFilter;
 use sharding::CollectionRouting;
 use std::sync::Arc;
@@ -29,5 +29,9 @@ impl DocumentFilter for OwnershipFilter {
     /// Documents come to a shard only by being inserted where they belong: no chunk has ever moved away and left some behind.
     fn owns_all(&self) -> bool {
         true
+    }
+
+    fn is_led_by_key(&self, pattern: &RawDocument) -> bool {
+        Document::try_from(pattern).is_ok_and(|pattern| self.routing.key.leads(&pattern))
     }
 }

@@ -90,6 +90,11 @@ fn updates_count_what_they_match_and_change() {
     assert_eq!((upserted.get_i32("index").unwrap(), upserted.get_i32("_id").unwrap()), (3, 1000));
     let five = peer.all("bulk_updates", doc! { "find": "c", "filter": { "_id": 5 } });
     assert_eq!(five, [doc! { "_id": 5, "replaced": true }]);
+    // Where an upsert of many belongs, only the whole shard key says.
+    let upsert = |q: Document| doc! { "update": "c", "updates": [{ "q": q, "u": { "$set": { "m": 1 } }, "multi": true, "upsert": true }] };
+    assert_eq!(errors(&peer.run("bulk_updates", upsert(doc! { "n": -5 }))), [(0, 61)]);
+    let made = peer.run("bulk_updates", upsert(doc! { "_id": 2000 }));
+    assert_eq!((errors(&made), number(&made, "n")), (vec![], 1.0), "{made}");
     // One of many, without the key: exactly one is changed, whichever it is.
     let one = peer.run(
         "bulk_updates",

@@ -51,4 +51,9 @@ fn indexes_are_on_every_shard_and_used() {
     let again = |key: Document| doc! { "createIndexes": "cities", "indexes": [{ "key": key, "name": "country_name" }] };
     peer.run("indexes", again(doc! { "country": 1, "name": -1 }));
     assert_eq!(peer.fail("indexes", again(doc! { "lat": 1 })).code, 86);
+    // By this one documents are found by their shard key.
+    assert_eq!(peer.fail("indexes", doc! { "dropIndexes": "cities", "index": "_id_hashed" }).code, 303);
+    peer.run("indexes", doc! { "dropIndexes": "cities", "index": "*" });
+    let listed = peer.all("indexes", doc! { "listIndexes": "cities" });
+    assert_eq!(names(&listed), ["_id_", "_id_hashed"]);
 }

@@ -58,3 +58,41 @@ fn both_are_listed() {
         (is_there && listed.len() >= 2).then_some(())
     });
 }
+
+#[test]
+fn operations_of_shards_have_names_by_which_they_are_killed() {
+    let cluster = Cluster::shared();
+    let mut peer = cluster.connect();
+    let list =
+        |options: Document| doc! { "aggregate": 1, "pipeline": [{ "$currentOp": options }], "cursor": {} };
+    let all =
+        peer.all("admin", list(doc! { "allUsers": true, "idleConnections": false, "truncateOps": false }));
+    for shard in ["shard1", "shard2"] {
+        let of_shard = all.iter().find(|operation| operation.get_str("shard").ok() == Some(shard));
+        let opid =
+            of_shard.unwrap_or_else(|| panic!("nothing of {shard} in {all:?}")).get_str("opid").unwrap();
+        let number: i64 = opid.strip_prefix(&format!("{shard}:")).unwrap().parse().unwrap();
+        // It has ended meanwhile, which is no error.
+        let reply = peer.run("admin", doc! { "killOp": 1, "op": opid });
+        assert_eq!(reply.get_str("shard"), Ok(shard), "{reply}");
+        assert_eq!(reply.get_i64("shardid"), Ok(number), "{reply}");
+    }
+    let own = peer.all("admin", list(doc! { "localOps": true }));
+    assert!(!own.is_empty() && own.iter().all(|operation| !operation.contains_key("shard")), "{own:?}");
+    assert_eq!(peer.fail("admin", doc! { "killOp": 1, "op": "nobody:1" }).code, 70);
+    assert_eq!(peer.fail("admin", doc! { "killOp": 1, "op": "shard1" }).code, 28625);
+    for code in
+        [peer.fail("d", list(doc! {})).code, cluster.connect_to("shard1").fail("d", list(doc! {})).code]
+    {
+        assert_eq!(code, 73);
+    }
+    assert_eq!(peer.fail("admin", list(doc! { "nothing": true })).code, 9);
+    // On a shard itself.
+    let mut shard = cluster.connect_to("shard1");
+    for options in [doc! {}, doc! { "localOps": true, "idleConnections": true }] {
+        let listed = shard.all("admin", list(options));
+        let own = listed.iter().find(|operation| operation.get_str("op").ok() == Some("command"));
+        assert!(own.is_some_and(|operation| operation.contains_key("opid")), "{listed:?}");
+    }
+    assert_eq!(shard.fail("admin", list(doc! { "idleCursors": true })).code, 238);
+}

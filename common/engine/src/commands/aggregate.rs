@@ -88,7 +88,7 @@ impl PlannedPipeline {
             ));
         }
         if aggregate.ns.db() == "local"
-            && let Some(documents) = host.virtual_documents(&aggregate.ns)
+            && let Some(documents) = host.surroundings().virtual_documents(&aggregate.ns)
         {
             return Ok(PlannedPipeline {
                 plan: Plan::nothing(),

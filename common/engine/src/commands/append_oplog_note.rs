@@ -15,7 +15,7 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
         |host: Arc<S>, ctx, request| {
             Box::pin(async move {
                 let note = AppendOplogNote::parse(&request, &ctx.envelope)?;
-                host.check_writable(&Namespace::parse("local.oplog.rs")?)?;
+                host.surroundings().check_writable(&Namespace::parse("local.oplog.rs")?)?;
                 let store = host.engine().store();
                 let mut reply = RawDocumentBuf::new();
                 if let Some(reached) = note.max_cluster_time.filter(|max| store.last_op_time().ts >= *max) {

@@ -16,7 +16,7 @@ pub(super) fn spec<S: HasEngine>() -> Spec<S> {
                 let mut reply = RawDocumentBuf::new();
                 reply.append(cstr!("db"), request.db.as_str());
                 stats::database(host.engine(), &request.db, request.scale, &mut reply);
-                if let Some(disk) = host.disk() {
+                if let Some(disk) = host.surroundings().disk() {
                     reply.append(cstr!("fsUsedSize"), disk.used as f64 / request.scale as f64);
                     reply.append(cstr!("fsTotalSize"), disk.total as f64 / request.scale as f64);
                 }

@@ -41,7 +41,7 @@ pub(super) fn get<S: HasEngine>() -> Spec<S> {
 async fn run_set(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<Reply, Fault> {
     let request = SetDefaultRwConcern::parse(request, &ctx.envelope)?;
     host.check_keeps_defaults("setDefaultRWConcern")?;
-    host.check_writable(&Namespace::parse("config.settings")?)?;
+    host.surroundings().check_writable(&Namespace::parse("config.settings")?)?;
     let engine = host.engine();
     let at = engine
         .long_work(|| {
@@ -59,11 +59,11 @@ async fn run_set(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Resu
         .await?;
     // Who is told of new defaults may rely on them, whatever happens to this member.
     let majority = WriteConcern::default();
-    if let Some(error) = host.acknowledge(at, &majority, ctx.deadline).await? {
+    if let Some(error) = host.surroundings().acknowledge(at, &majority, ctx.deadline).await? {
         return Err(Fault::new(error.code, error.message));
     }
     let (defaults, loaded) = engine.defaults().get();
-    Reply::try_from(defaults.to_reply(&host.implicit_write_concern(), loaded))
+    Reply::try_from(defaults.to_reply(&host.surroundings().implicit_write_concern(), loaded))
 }
 
 fn run_get(host: &dyn HasEngine, request: &GetDefaultRwConcern) -> Result<Reply, Fault> {
@@ -73,7 +73,7 @@ fn run_get(host: &dyn HasEngine, request: &GetDefaultRwConcern) -> Result<Reply,
         engine.reload_defaults()?;
     }
     let (defaults, loaded) = engine.defaults().get();
-    let mut reply = defaults.to_reply(&host.implicit_write_concern(), loaded);
+    let mut reply = defaults.to_reply(&host.surroundings().implicit_write_concern(), loaded);
     if request.in_memory {
         reply.extend(doc! { "inMemory": true });
     }

@@ -33,7 +33,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     refuse_transaction(ctx)?;
     let view = View::of(host, ctx).await?;
     if find.ns.db() == "local"
-        && let Some(documents) = host.virtual_documents(&find.ns)
+        && let Some(documents) = host.surroundings().virtual_documents(&find.ns)
     {
         return of_documents(host, ctx, &find, documents).await;
     }

@@ -72,7 +72,8 @@ pub(crate) async fn drop_indexes(
     let Some(collection) = store.catalog().get(&request.ns).cloned() else {
         return Err(Fault::new(Code::NamespaceNotFound, format!("ns not found {}", request.ns)));
     };
-    let names = selected(&collection, &request.index)?;
+    let mut names = selected(&collection, &request.index)?;
+    spare_key_index(host, &collection, &request.index, &mut names)?;
     for name in &names {
         match store.drop_index(&request.ns, name) {
             Ok(_) | Err(storage::Error::IndexNotFound { .. }) => {}
@@ -85,6 +86,37 @@ pub(crate) async fn drop_indexes(
         reply.append(cstr!("msg"), "non-_id indexes dropped for collection");
     }
     acknowledged(host, ctx, reply).await
+}
+
+/// Keeps the last index by which documents are found by their shard key: chunks could not be read without it.
+///
+/// # Errors
+/// `CannotDropShardKeyIndex` (303) where it was named.
+fn spare_key_index(
+    host: &dyn HasEngine,
+    collection: &Collection,
+    selector: &IndexSelector,
+    names: &mut Vec<String>,
+) -> Result<(), Fault> {
+    let Some(owner) = host.ownership(&collection.ns) else { return Ok(()) };
+    let supporting: Vec<&str> = collection
+        .indexes
+        .iter()
+        .filter(|index| !index.sparse && index.partial.is_none() && owner.is_led_by_key(&index.key))
+        .map(|index| index.name.as_str())
+        .collect();
+    let stays = |name: &&str| !names.iter().any(|dropped| dropped == name);
+    let Some(first) = supporting.first().filter(|_| !supporting.iter().any(stays)) else {
+        return Ok(());
+    };
+    if matches!(selector, IndexSelector::All) {
+        names.retain(|name| name != first);
+        return Ok(());
+    }
+    Err(Fault::new(
+        Code::CannotDropShardKeyIndex,
+        "Cannot drop the only compatible index for this collection's shard key",
+    ))
 }
 
 fn selected(collection: &Collection, selector: &IndexSelector) -> Result<Vec<String>, Fault> {

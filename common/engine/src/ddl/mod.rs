@@ -19,7 +19,7 @@ use types::{Fault, Namespace};
 /// Checks that a change of the catalogue is possible here and now.
 fn check(host: &dyn HasEngine, ctx: &Context, ns: &Namespace) -> Result<(), Fault> {
     refuse_transaction(ctx)?;
-    host.check_writable(ns)
+    host.surroundings().check_writable(ns)
 }
 
 /// The reply, once the change is as safe as was asked for.

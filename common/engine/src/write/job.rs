@@ -7,11 +7,12 @@ use crate::{DocumentFilter, Engine, HasEngine};
 use bson::cstr;
 use command::{Context, WriteConcernError, WriteOutcome};
 use query::context::ParseContext;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::Collection;
-use types::{Code, Fault, Namespace, OpTime, W};
+use types::{Code, Fault, Namespace, OpTime, W, WriteConcern};
 use value::SharedDoc;
 
 /// One namespace of one write command.
@@ -39,7 +40,7 @@ impl<'a> Job<'a> {
         let_vars: Option<&SharedDoc>,
     ) -> Result<Job<'a>, Fault> {
         refuse_transaction(ctx)?;
-        host.check_writable(ns)?;
+        host.surroundings().check_writable(ns)?;
         if ns.is_system()
             && !matches!(ns.db(), "admin" | "config" | "local")
             && ns.collection() != "system.js"
@@ -122,30 +123,35 @@ impl<'a> Job<'a> {
     }
 }
 
+/// The write concern that a command goes by, with what the client left open filled in, and who chose it.
+pub fn concern_of<'a>(host: &dyn HasEngine, ctx: &'a Context) -> (Cow<'a, WriteConcern>, &'static str) {
+    let given = ctx.envelope.write_concern.as_ref();
+    if let Some(concern) = given.filter(|concern| concern.w != W::Default) {
+        let provenance =
+            if ctx.envelope.write_concern_is_default { "customDefault" } else { "clientSupplied" };
+        return (Cow::Borrowed(concern), provenance);
+    }
+    let set = if ctx.client.internal { None } else { host.engine().defaults().write_concern() };
+    let provenance = if set.is_some() { "customDefault" } else { "implicitDefault" };
+    let default = set.unwrap_or_else(|| host.surroundings().implicit_write_concern());
+    (Cow::Owned(given.map_or(default.clone(), |given| given.or(&default))), provenance)
+}
+
 /// Waits for a commit, or for the newest one where this command made none.
 pub(crate) async fn wait(
     host: &dyn HasEngine,
     ctx: &Context,
     commit: Option<OpTime>,
 ) -> Result<Option<WriteConcernError>, Fault> {
-    let default;
-    let (concern, provenance) = match &ctx.envelope.write_concern {
-        Some(concern) if ctx.envelope.write_concern_is_default => (concern, "customDefault"),
-        Some(concern) => (concern, "clientSupplied"),
-        None => {
-            let set = if ctx.client.internal { None } else { host.engine().defaults().write_concern() };
-            let provenance = if set.is_some() { "customDefault" } else { "implicitDefault" };
-            default = set.unwrap_or_else(|| host.implicit_write_concern());
-            (&default, provenance)
-        }
-    };
+    let (concern, provenance) = concern_of(host, ctx);
+    let concern = &*concern;
     if matches!(concern.w, W::Count(0 | 1)) && !concern.needs_journal() {
         return Ok(None);
     }
     let commit = commit.unwrap_or_else(|| host.engine().store().last_op_time());
     let outcome = tokio::select! {
         biased;
-        outcome = host.acknowledge(commit, concern, ctx.deadline) => outcome,
+        outcome = host.surroundings().acknowledge(commit, concern, ctx.deadline) => outcome,
         () = killed(ctx) => Err(Fault::new(Code::Interrupted, "operation was interrupted")),
     };
     let mut error = match outcome {

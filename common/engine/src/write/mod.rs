@@ -18,6 +18,7 @@ pub(crate) use delete::delete_statement;
 pub use expiry::forget_old_statements;
 pub(crate) use find_and_modify::find_and_modify;
 pub(crate) use insert::insert_documents;
+pub use job::concern_of;
 pub(crate) use job::{Job, concerns_command, wait};
 pub(crate) use multi::{Change, run as change_all};
 pub use outcome::statement_outcome;

@@ -4,7 +4,7 @@
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use command::{BoxFuture, Client, Context, Envelope, Request, Routing, Spec, WriteConcernError};
-use engine::{DocumentFilter, Engine, HasEngine};
+use engine::{DocumentFilter, Engine, HasEngine, Surroundings};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,12 @@ impl HasEngine for Host {
         self.filter.clone()
     }
 
+    fn surroundings(&self) -> &dyn Surroundings {
+        self
+    }
+}
+
+impl Surroundings for Host {
     fn check_writable(&self, _: &Namespace) -> Result<(), Fault> {
         match self.set.as_ref().is_none_or(|set| set.writable.load(Ordering::Relaxed)) {
             true => Ok(()),
@@ -76,9 +82,10 @@ impl HasEngine for Host {
 /// A member that stands alone cannot satisfy everything.
 fn alone(concern: &WriteConcern) -> Option<WriteConcernError> {
     let (code, message) = match &concern.w {
-        W::Majority | W::Count(0 | 1) => return None,
+        W::Majority | W::Default | W::Count(0 | 1) => return None,
         W::Count(_) => (Code::CannotSatisfyWriteConcern, "Not enough data-bearing nodes"),
         W::Mode(_) => (Code::UnknownReplWriteConcern, "No write concern mode of that name"),
+        W::Tags(_) => (Code::NoSuchKey, "No such tag"),
     };
     Some(WriteConcernError { code, message: message.to_owned(), info: None })
 }

@@ -3,10 +3,10 @@
 use super::fields;
 use crate::operations::Operation;
 use crate::{Front, Host};
-use bson::{Bson, Document, RawBsonRef, RawDocumentBuf, doc};
+use bson::{Bson, Document, RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use command::{Access, Client, Context, Reply, Request, Spec};
 use std::sync::atomic::Ordering;
-use types::Fault;
+use types::{Code, Fault};
 
 pub(super) fn spec<S: Host>() -> Spec<S> {
     Spec {
@@ -72,6 +72,59 @@ fn matches(operation: &Document, equal: &[(&str, RawBsonRef<'_>)]) -> Result<boo
         value::path::get(&raw, path)
             .is_some_and(|found| value::order::compare(found, *wanted) == std::cmp::Ordering::Equal)
     }))
+}
+
+/// What the aggregation stage `$currentOp` may be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageOptions {
+    /// Also connections that run nothing.
+    pub idle: bool,
+    /// On a router: its own operations, not those of the shards.
+    pub local: bool,
+}
+
+impl StageOptions {
+    /// Reads the stage.
+    ///
+    /// # Errors
+    /// `FailedToParse` (9); `NotImplemented` (238) for `idleCursors`.
+    pub fn parse(spec: &RawDocument) -> Result<StageOptions, Fault> {
+        let mut options = StageOptions::default();
+        for element in spec.iter() {
+            let (name, value) = element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
+            let name = name.as_str();
+            let flag = value.as_bool().ok_or_else(|| {
+                Fault::new(
+                    Code::FailedToParse,
+                    format!("The '{name}' parameter of the $currentOp stage must be a boolean value"),
+                )
+            })?;
+            match name {
+                "idleConnections" => options.idle = flag,
+                "localOps" => options.local = flag,
+                // Everybody is the same user while there is no login, nothing is cut short, no session holds anything while it is
+                // idle, and there is one router to ask.
+                "allUsers" | "truncateOps" | "idleSessions" | "targetAllNodes" | "backtrace" => {}
+                "idleCursors" if !flag => {}
+                "idleCursors" => return Err(Fault::not_implemented("$currentOp with idleCursors")),
+                other => {
+                    return Err(Fault::new(
+                        Code::FailedToParse,
+                        format!("Unrecognized option '{other}' in $currentOp stage."),
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// The documents of a `$currentOp` stage about this process.
+///
+/// # Errors
+/// If one cannot be written down.
+pub fn raw_documents(front: &Front, idle: bool) -> Result<Vec<RawDocumentBuf>, Fault> {
+    documents(front, idle).iter().map(fields::raw).collect()
 }
 
 /// One document per running operation and, with `idle`, one per connection that runs none.

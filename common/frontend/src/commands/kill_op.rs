@@ -19,7 +19,11 @@ pub(super) fn spec<S: Host>() -> Spec<S> {
     }
 }
 
-fn run<S: Host>(host: &S, _ctx: &Context, request: &Request) -> Result<Reply, Fault> {
+/// Asks an operation of this process.
+///
+/// # Errors
+/// What is wrong with the command.
+pub fn run<S: Host>(host: &S, _ctx: &Context, request: &Request) -> Result<Reply, Fault> {
     let mut target = None;
     fields::each(request, |name, value| match name {
         "op" => {

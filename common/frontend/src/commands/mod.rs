@@ -10,7 +10,7 @@ mod get_log;
 mod get_parameter;
 mod hello;
 mod host_info;
-mod kill_op;
+pub mod kill_op;
 mod list_commands;
 mod logout;
 mod ping;

@@ -9,8 +9,8 @@ use crate::core::Command;
 use crate::core::timer::{SECOND, Time};
 use crate::replication::{HasReplication, Replication};
 use command::{
-    Access, Handler, ReplSetAbortPrimaryCatchUp, ReplSetFreeze, ReplSetGetConfig, ReplSetGetStatus,
-    ReplSetInitiate, ReplSetReconfig, ReplSetStepDown, ReplSetStepUp, ReplSetSyncFrom, Reply, Spec,
+    ReplSetAbortPrimaryCatchUp, ReplSetFreeze, ReplSetGetConfig, ReplSetGetStatus, ReplSetInitiate,
+    ReplSetReconfig, ReplSetStepDown, ReplSetStepUp, ReplSetSyncFrom, Reply, Spec,
 };
 use std::time::Duration;
 use types::{Code, Fault};
@@ -21,7 +21,7 @@ const PERIOD_MAX: Time = 100 * 365 * 24 * 3600 * SECOND;
 /// The commands of this crate.
 pub fn commands<S: HasReplication>() -> Vec<Spec<S>> {
     vec![
-        spec(
+        Spec::admin(
             "replSetAbortPrimaryCatchUp",
             "has a new primary wait no longer for what others have",
             |server, ctx, request| {
@@ -31,19 +31,23 @@ pub fn commands<S: HasReplication>() -> Vec<Spec<S>> {
                 })
             },
         ),
-        spec("replSetFreeze", "keeps this member out of elections for a while", |server, ctx, request| {
-            Box::pin(async move {
-                let freeze = ReplSetFreeze::parse(&request, &ctx.envelope)?;
-                run(server.replication(), Command::Freeze { period: time(freeze.period) }).await
-            })
-        }),
-        spec("replSetGetConfig", "the configuration of the replica set", |server, ctx, request| {
+        Spec::admin(
+            "replSetFreeze",
+            "keeps this member out of elections for a while",
+            |server, ctx, request| {
+                Box::pin(async move {
+                    let freeze = ReplSetFreeze::parse(&request, &ctx.envelope)?;
+                    run(server.replication(), Command::Freeze { period: time(freeze.period) }).await
+                })
+            },
+        ),
+        Spec::admin("replSetGetConfig", "the configuration of the replica set", |server, ctx, request| {
             Box::pin(async move {
                 ReplSetGetConfig::parse(&request, &ctx.envelope)?;
                 Reply::try_from(bson::doc! { "config": server.replication().config()? })
             })
         }),
-        spec(
+        Spec::admin(
             "replSetGetStatus",
             "the members of the replica set and how they are",
             |server, ctx, request| {
@@ -53,44 +57,56 @@ pub fn commands<S: HasReplication>() -> Vec<Spec<S>> {
                 })
             },
         ),
-        spec("replSetInitiate", "gives a new replica set its first configuration", |server, ctx, request| {
-            Box::pin(async move {
-                let asked = ReplSetInitiate::parse(&request, &ctx.envelope)?;
-                let replication = server.replication();
-                initiate::run(replication, asked.config.as_deref()).await?;
-                if initiate::await_office(replication).await {
-                    // Writes and syncs: not work for a task beside others.
-                    crate::shared::blocking(|| server.initiated())?;
-                }
-                Ok(Reply::ok())
-            })
-        }),
-        spec("replSetReconfig", "gives the replica set another configuration", |server, ctx, request| {
-            Box::pin(async move {
-                let asked = ReplSetReconfig::parse(&request, &ctx.envelope)?;
-                reconfig::run(server.replication(), &asked.config, asked.force).await?;
-                Ok(Reply::ok())
-            })
-        }),
-        spec("replSetStepDown", "has the primary hand over", |server, ctx, request| {
+        Spec::admin(
+            "replSetInitiate",
+            "gives a new replica set its first configuration",
+            |server, ctx, request| {
+                Box::pin(async move {
+                    let asked = ReplSetInitiate::parse(&request, &ctx.envelope)?;
+                    let replication = server.replication();
+                    initiate::run(replication, asked.config.as_deref()).await?;
+                    if initiate::await_office(replication).await {
+                        // Writes and syncs: not work for a task beside others.
+                        crate::shared::blocking(|| server.initiated())?;
+                    }
+                    Ok(Reply::ok())
+                })
+            },
+        ),
+        Spec::admin(
+            "replSetReconfig",
+            "gives the replica set another configuration",
+            |server, ctx, request| {
+                Box::pin(async move {
+                    let asked = ReplSetReconfig::parse(&request, &ctx.envelope)?;
+                    reconfig::run(server.replication(), &asked.config, asked.force).await?;
+                    Ok(Reply::ok())
+                })
+            },
+        ),
+        Spec::admin("replSetStepDown", "has the primary hand over", |server, ctx, request| {
             Box::pin(async move {
                 let asked = ReplSetStepDown::parse(&request, &ctx.envelope)?;
                 let (period, catch_up) = (time(asked.period), time(asked.catch_up));
                 run(server.replication(), Command::StepDown { period, catch_up, force: asked.force }).await
             })
         }),
-        spec("replSetStepUp", "has this member stand for election now", |server, ctx, request| {
+        Spec::admin("replSetStepUp", "has this member stand for election now", |server, ctx, request| {
             Box::pin(async move {
                 let asked = ReplSetStepUp::parse(&request, &ctx.envelope)?;
                 run(server.replication(), Command::StepUp { skip_dry_run: asked.skip_dry_run }).await
             })
         }),
-        spec("replSetSyncFrom", "names the member that this one pulls from", |server, ctx, request| {
-            Box::pin(async move {
-                let asked = ReplSetSyncFrom::parse(&request, &ctx.envelope)?;
-                sync_from(server.replication(), &asked.host).await
-            })
-        }),
+        Spec::admin(
+            "replSetSyncFrom",
+            "names the member that this one pulls from",
+            |server, ctx, request| {
+                Box::pin(async move {
+                    let asked = ReplSetSyncFrom::parse(&request, &ctx.envelope)?;
+                    sync_from(server.replication(), &asked.host).await
+                })
+            },
+        ),
     ]
 }
 
@@ -119,17 +135,4 @@ async fn sync_from(replication: &Replication, host: &str) -> Result<Reply, Fault
 
 fn time(duration: Duration) -> Time {
     Time::try_from(duration.as_micros()).unwrap_or(PERIOD_MAX).min(PERIOD_MAX)
-}
-
-const fn spec<S>(name: &'static str, help: &'static str, run: Handler<S>) -> Spec<S> {
-    Spec {
-        name,
-        aliases: &[],
-        access: Access::Inspect,
-        admin_only: true,
-        internal_only: false,
-        names_collection: false,
-        help,
-        run,
-    }
 }

@@ -42,6 +42,8 @@ pub enum Bug {
     DeposeHeardPrimary,
     /// A primary without a majority stays.
     StayWithoutMajority,
+    /// A primary hands over to whoever was there the last time that it looked.
+    HeirUnheard,
     /// A member pulls from a member that pulls from it.
     SyncInCircles,
 }

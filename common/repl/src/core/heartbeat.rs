@@ -3,6 +3,7 @@
 use super::config::{ConfigId, MemberId};
 use super::member::{Member, Peer, Role};
 use super::message::{Body, State, Status};
+use super::step_down::ASK_INTERVAL;
 use super::timer::{MILLISECOND, SECOND, Time, Timer};
 use std::sync::Arc;
 use types::OpTime;
@@ -13,8 +14,12 @@ impl Member {
         if matches!(self.role, Role::Removed) {
             return;
         }
-        let at = now + config.settings.heartbeat_interval_millis.min(3600 * 1000) * MILLISECOND;
-        self.timers.set(Timer::Heartbeat, at);
+        let is_leaving = matches!(&self.role, Role::Primary(office) if office.step_down.is_some());
+        let interval = match is_leaving {
+            true => ASK_INTERVAL,
+            false => config.settings.heartbeat_interval_millis.min(3600 * 1000) * MILLISECOND,
+        };
+        self.timers.set(Timer::Heartbeat, now + interval);
         let config = Arc::clone(config);
         self.say_all(&Body::Heartbeat { sent: now, status: self.status() });
         if matches!(self.role, Role::Primary(_)) {

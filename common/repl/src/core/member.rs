@@ -64,6 +64,8 @@ pub(super) struct StepDown {
     pub(super) request: u64,
     pub(super) period: Time,
     pub(super) force: bool,
+    /// When it was asked for.
+    pub(super) since: Time,
 }
 
 /// An election this member stands in.
@@ -151,6 +153,8 @@ pub struct Member {
     pub(super) source: Option<Source>,
     pub(super) forced_source: Option<MemberId>,
     pub(super) frozen_until: Time,
+    /// After a step-down: who may be asked to stand next, as long as nobody has.
+    pub(super) heirs: Vec<MemberId>,
     pub(super) timers: Timers,
     seed: u64,
     bug: Option<Bug>,
@@ -177,6 +181,7 @@ impl Member {
             source: None,
             forced_source: None,
             frozen_until: 0,
+            heirs: Vec::new(),
             timers: Timers::default(),
             seed,
             bug: None,
@@ -210,7 +215,7 @@ impl Member {
     pub fn hash_essence(&self, state: &mut impl std::hash::Hasher) {
         use std::hash::Hash;
         (self.me, self.config_id(), &self.role, self.persistent).hash(state);
-        (self.written, self.position, self.commit_point, &self.ballot).hash(state);
+        (self.written, self.position, self.commit_point, &self.ballot, &self.heirs).hash(state);
         // Counted by a primary only, and from zero by the next one.
         for peer in self.peers.iter().filter(|_| matches!(self.role, Role::Primary(_))) {
             (peer.id, peer.position, peer.config).hash(state);
@@ -388,6 +393,8 @@ impl Member {
         self.primary = None;
         self.hears_primary = false;
         self.give_up_ballot();
+        // Somebody stands.
+        self.heirs.clear();
         if matches!(self.role, Role::Primary(_)) {
             self.leave_office(now);
         }

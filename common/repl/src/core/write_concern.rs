@@ -21,7 +21,7 @@ impl Reached<'_> {
     /// how far a member has come; this one's `applied` is the end of its log.
     ///
     /// # Errors
-    /// What no waiting can bring: `CannotSatisfyWriteConcern` (100), `UnknownReplWriteConcern` (79).
+    /// What no waiting can bring: `CannotSatisfyWriteConcern` (100), `UnknownReplWriteConcern` (79), `NoSuchKey` (4).
     pub fn is_satisfied(
         &self,
         entry: OpTime,
@@ -35,7 +35,7 @@ impl Reached<'_> {
         let with_data = || config.members.iter().filter(|member| member.holds_data());
         let has_entry = |id| self.has_entry(position(id), entry, journal);
         match w {
-            W::Majority => Ok(self.commit_point >= entry),
+            W::Majority | W::Default => Ok(self.commit_point >= entry),
             W::Count(count) => {
                 let count = *count as usize;
                 if count > with_data().count() {
@@ -50,16 +50,31 @@ impl Reached<'_> {
                         format!("No write concern mode named '{mode}' found in replica set configuration"),
                     ));
                 };
-                Ok(tags.iter().all(|(tag, count)| {
-                    let mut values: Vec<&Bson> = Vec::new();
-                    let having = with_data().filter(|member| has_entry(member.id));
-                    for value in having.filter_map(|member| member.tags.get(tag)) {
-                        if !values.contains(&value) {
-                            values.push(value);
-                        }
+                if !tags.iter().all(|(tag, count)| values(config, tag, |_| true) >= *count as usize) {
+                    return Err(Fault::new(
+                        Code::CannotSatisfyWriteConcern,
+                        format!("Not enough nodes match write concern mode \"{mode}\""),
+                    ));
+                }
+                Ok(tags.iter().all(|(tag, count)| values(config, tag, has_entry) >= *count as usize))
+            }
+            W::Tags(tags) => {
+                for (tag, count) in tags {
+                    let there = values(config, tag, |_| true);
+                    if there == 0 {
+                        return Err(Fault::new(
+                            Code::NoSuchKey,
+                            format!("no member of the replica set has the tag '{tag}'"),
+                        ));
                     }
-                    values.len() >= *count as usize
-                }))
+                    if there < *count as usize {
+                        return Err(Fault::new(
+                            Code::CannotSatisfyWriteConcern,
+                            format!("the members have {there} values of the tag '{tag}', not {count}"),
+                        ));
+                    }
+                }
+                Ok(tags.iter().all(|(tag, count)| values(config, tag, has_entry) >= *count as usize))
             }
         }
     }
@@ -69,6 +84,18 @@ impl Reached<'_> {
         let at = if journal { position.durable } else { position.written() };
         at >= entry && (at.term == entry.term || at.term == self.term)
     }
+}
+
+/// How many values of a tag there are among those with data of whom `counts` is true.
+fn values(config: &SetConfig, tag: &str, counts: impl Fn(MemberId) -> bool) -> usize {
+    let mut found: Vec<&Bson> = Vec::new();
+    let having = config.members.iter().filter(|member| member.holds_data() && counts(member.id));
+    for value in having.filter_map(|member| member.tags.get(tag)) {
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found.len()
 }
 
 impl Member {

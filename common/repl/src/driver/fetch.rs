@@ -174,7 +174,10 @@ async fn apply_when_due(work: &Work, mut records: Vec<LogRecord>) -> Result<Opti
         }
         let mut last = None;
         if !records.is_empty() {
-            last = Some(apply(work, records).await?);
+            let applied = apply(work, records).await?;
+            // It counts once it is synced, and that goes on while the next group is applied.
+            work.shared.data.ask_for_sync(applied);
+            last = Some(applied);
         }
         if rest.is_empty() {
             return Ok(last);
@@ -186,7 +189,7 @@ async fn apply_when_due(work: &Work, mut records: Vec<LogRecord>) -> Result<Opti
     }
 }
 
-/// Applies records as one group. The sync that makes them count is asked for by [`super::Driver`]'s watcher.
+/// Applies records as one group, not yet synced.
 pub(super) async fn apply(work: &Work, records: Vec<LogRecord>) -> Result<OpTime, Fault> {
     let counters = &work.shared.counters;
     let bytes: usize = records.iter().map(|record| record.entry.len() + record.side.len()).sum();
@@ -194,5 +197,8 @@ pub(super) async fn apply(work: &Work, records: Vec<LogRecord>) -> Result<OpTime
     counters.records_applied.fetch_add(records.len() as u64, Ordering::Relaxed);
     counters.bytes_applied.fetch_add(bytes as u64, Ordering::Relaxed);
     let data = work.shared.data.clone();
+    if data.is_brief(&records) {
+        return data.apply(&records);
+    }
     work.step(move || data.apply(&records)).await
 }

@@ -6,7 +6,10 @@ use crate::convert::{self, Sender};
 use crate::core::config::MemberId;
 use crate::core::message::Message;
 use crate::shared::Shared;
+use parking_lot::Mutex;
+use proto::replication as pb;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,9 +28,13 @@ pub(super) struct Link {
     pub(super) host: Arc<str>,
     sender: Sender,
     outbox: mpsc::Sender<Message>,
+    open: Open,
     nudged: Arc<Notify>,
     _end: DropGuard,
 }
+
+/// The stream, while it is open and said who speaks: messages go into it without a detour.
+type Open = Arc<Mutex<Option<mpsc::Sender<pb::CoreMessage>>>>;
 
 impl Link {
     pub(super) fn start(shared: &Arc<Shared>, id: MemberId, sender: Sender) -> Link {
@@ -35,17 +42,19 @@ impl Link {
         let end = shared.tasks.token().child_token();
         let host: Arc<str> = Arc::from(sender.to.as_str());
         let nudged = Arc::new(Notify::new());
+        let open = Open::default();
         let run = Run {
             shared: shared.clone(),
             id,
             host: host.clone(),
             sender: sender.clone(),
             inbox,
+            open: open.clone(),
             nudged: nudged.clone(),
             end: end.clone(),
         };
         shared.tasks.spawn("member-link", run.run());
-        Link { host, sender, outbox, nudged, _end: end.drop_guard() }
+        Link { host, sender, outbox, open, nudged, _end: end.drop_guard() }
     }
 
     /// Whether it is what would be made now.
@@ -55,7 +64,14 @@ impl Link {
 
     /// `false` if it does not fit.
     pub(super) fn send(&self, message: Message) -> bool {
-        self.outbox.try_send(message).is_ok()
+        let open = self.open.lock();
+        match &*open {
+            Some(stream) => {
+                let message = convert::message_to_proto(&message, None);
+                message.is_ok_and(|message| stream.try_send(message).is_ok())
+            }
+            None => self.outbox.try_send(message).is_ok(),
+        }
     }
 
     /// The other one was heard: it is there.
@@ -70,6 +86,7 @@ struct Run {
     host: Arc<str>,
     sender: Sender,
     inbox: mpsc::Receiver<Message>,
+    open: Open,
     nudged: Arc<Notify>,
     end: CancellationToken,
 }
@@ -84,6 +101,7 @@ impl Run {
                 () = end.cancelled() => return,
                 outcome = self.converse() => outcome,
             };
+            *self.open.lock() = None;
             match outcome {
                 // It was open, and broke.
                 Ok(()) => {
@@ -113,7 +131,8 @@ impl Run {
         let peer = self.shared.peers.get(&self.host)?;
         let (stream, messages) = mpsc::channel(OUTBOX_COUNT_MAX);
         let mut client = peer.replication();
-        let mut sender = Some(&self.sender);
+        let speaker = self.sender.clone();
+        let mut sender = Some(&speaker);
         let opening = client.converse(ReceiverStream::new(messages));
         // The stream opens with the first message that there is.
         let first = tokio::time::timeout(OPEN_TIMEOUT, opening);
@@ -126,6 +145,9 @@ impl Run {
                 }
             }
         };
+        if sender.is_none() {
+            self.open_up(&stream)?;
+        }
         let mut replies = match opened {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) => return Err(rpc::convert::status_to_fault(&self.host, &status)),
@@ -152,12 +174,33 @@ impl Run {
                 },
                 message = self.inbox.recv() => {
                     let Some(message) = message else { return Ok(()) };
-                    let message = convert::message_to_proto(&message, sender.take())?;
-                    if stream.try_send(message).is_err() {
-                        self.shared.counters.messages_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    }
+                    self.pass_on(&stream, &message, sender.take())?;
+                    self.open_up(&stream)?;
                 }
             }
         }
+    }
+
+    fn pass_on(
+        &self,
+        stream: &mpsc::Sender<pb::CoreMessage>,
+        message: &Message,
+        sender: Option<&Sender>,
+    ) -> Result<(), Fault> {
+        if stream.try_send(convert::message_to_proto(message, sender)?).is_err() {
+            self.shared.counters.messages_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The stream is open, and whoever speaks has said so: from here on messages go straight into it.
+    fn open_up(&mut self, stream: &mpsc::Sender<pb::CoreMessage>) -> Result<(), Fault> {
+        let open = self.open.clone();
+        let mut open = open.lock();
+        while let Ok(message) = self.inbox.try_recv() {
+            self.pass_on(stream, &message, None)?;
+        }
+        *open = Some(stream.clone());
+        Ok(())
     }
 }

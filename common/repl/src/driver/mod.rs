@@ -6,11 +6,14 @@ mod disk;
 mod fetch;
 mod link;
 mod plane;
+mod report;
 mod resync;
 mod search;
+mod spool;
 
 pub use disk::make_room;
 pub(crate) use disk::restore;
+pub(crate) use spool::remove as remove_spool;
 
 use crate::convert::Sender;
 use crate::core::config::{MemberId, SetConfig};
@@ -22,6 +25,7 @@ use crate::status::Inspection;
 use crate::view::View;
 use link::Link;
 use plane::{Job, Plane, Source};
+use report::Report;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,6 +78,7 @@ pub(crate) struct Driver {
     search: Option<MemberId>,
     /// The term in which writes are taken.
     office: Option<i64>,
+    report: Report,
     election_time: Timestamp,
     elected_millis: i64,
 }
@@ -102,6 +107,7 @@ impl Driver {
             pending: VecDeque::new(),
             search: None,
             office: None,
+            report: Report::default(),
             election_time: Timestamp::ZERO,
             elected_millis: 0,
         }
@@ -120,12 +126,11 @@ impl Driver {
     /// Until the process stops, or something cannot be gone on with.
     pub(crate) async fn run(mut self) -> Result<(), Fault> {
         let stop = self.shared.tasks.token();
-        let mut visible = self.shared.data.visible();
         let data = self.shared.data.clone();
         let mut synced = data.synced_past(self.told.2);
         let mut feeds = Vec::with_capacity(FEED_BATCH_MAX);
         loop {
-            let deadline = self.member.next_deadline().unwrap_or(u64::MAX);
+            let deadline = self.member.next_deadline().unwrap_or(u64::MAX).min(self.report.due());
             let wait = Duration::from_micros(deadline.saturating_sub(self.shared.now()).min(3600 * SECOND));
             let mut is_synced = false;
             tokio::select! {
@@ -136,12 +141,8 @@ impl Driver {
                         return Ok(());
                     }
                 }
+                // What is only written is looked at with whatever happens next: nobody waits for it but those who know of it.
                 () = &mut synced => is_synced = true,
-                changed = visible.changed() => {
-                    if changed.is_err() {
-                        return Ok(());
-                    }
-                }
                 () = tokio::time::sleep(wait) => {}
             }
             self.tick()?;
@@ -154,6 +155,7 @@ impl Driver {
                 synced = data.synced_past(data.durable());
                 self.own_progress()?;
             }
+            self.send_report();
             self.publish();
         }
     }
@@ -335,6 +337,11 @@ impl Driver {
                 self.publish();
                 self.reconcile_links();
             }
+            Effect::Send(to, message) if matches!(message.body, Body::Positions(_)) => {
+                if let Some((to, message)) = self.report.replace(to, message, self.shared.now()) {
+                    self.send(to, message);
+                }
+            }
             Effect::Send(to, message) => self.send(to, message),
             Effect::Fetch(None) => self.plan(Job::Idle),
             Effect::Fetch(Some(id)) => match self.source(id) {
@@ -413,6 +420,13 @@ impl Driver {
         let Some(link) = self.links.get(&to).or_else(leaving) else { return };
         if !link.send(message) {
             self.shared.counters.messages_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How far everybody behind is, once the source should hear of it.
+    fn send_report(&mut self) {
+        if let Some((to, message)) = self.report.take(self.shared.now()) {
+            self.send(to, message);
         }
     }
 
@@ -578,6 +592,7 @@ impl Driver {
         let written = member.last_written();
         self.shared.board.update(|progress| {
             progress.office = office;
+            progress.own = own;
             progress.commit_point = member.commit_point();
             if progress.config.as_ref().map(|config| config.config_id()) != Some(member.config_id()) {
                 progress.config = member.config().cloned();

@@ -1,10 +1,11 @@
 //! Initial sync: throw away what is here, copy the ranges of all collections beside each other, each as it is at some time after the
-//! beginning, then apply the log from the beginning on. A record is skipped where the copy is newer, so the ranges need not be of one
+//! beginning, then apply the log from the beginning on, which is kept beside meanwhile ([`super::spool`]). A record is skipped where the copy is newer, so the ranges need not be of one
 //! time. Only when the log has passed the newest of those times is it data. Which ranges are there is noted on disk: a crash, or the loss
 //! of the source, costs the ranges that were under way, if another source's log still has the beginning.
 
 use super::fetch;
 use super::plane::{Source, Work};
+use super::spool::{self, Spool};
 use crate::convert;
 use crate::core::event::{Event, Verdict};
 use crate::data::{Import, KeyRange, Piece};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use proto::replication as pb;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use types::{Code, Fault, OpTime, Timestamp};
@@ -65,7 +67,10 @@ async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
     let data = work.shared.data.clone();
     let import = match data.importing() {
         Some(import) if import.has_catalog => {
-            let opened = fetch::open(work, source, data.last()).await.map_err(Stop::Source)?;
+            let after = open_spool(work, import.from)
+                .await
+                .map_or(data.last(), |spool| spool.last().max(data.last()));
+            let opened = fetch::open(work, source, after).await.map_err(Stop::Source)?;
             if matches!(opened.verdict, Verdict::Found) {
                 tracing::info!(source = source.host, "initial sync goes on where it was");
                 Some(import)
@@ -88,8 +93,23 @@ async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
         Some(import) => import,
         None => begin(work, source).await?,
     };
-    if data.last() == import.from {
-        copy_ranges(work, source, &import).await?;
+    match open_spool(work, import.from).await {
+        Some(spool) => {
+            let beside = async {
+                if data.last() == import.from {
+                    copy_ranges(work, source, &import).await?;
+                }
+                apply_spool(work, &spool, import.from).await
+            };
+            tokio::select! {
+                done = beside => done?,
+                () = spool::follow(work, source, &spool) => {}
+            }
+            // What came while the last group was applied.
+            apply_spool(work, &spool, import.from).await?;
+        }
+        None if data.last() == import.from => copy_ranges(work, source, &import).await?,
+        None => {}
     }
     // Whatever the ranges' times were, storage knows the newest.
     let until = data.importing().map_or(import.newest, |import| import.newest);
@@ -101,8 +121,53 @@ async fn copy(work: &Work, source: &Source) -> Result<OpTime, Stop> {
         return Err(Stop::Source(Fault::new(Code::RemoteOplogStale, text)));
     }
     let last = catch_up(work, source, opened.stream, after, until).await?;
-    work.step(move || data.finish_import(last)).await.map_err(Stop::Own)?;
+    work.step(move || {
+        data.finish_import(last)?;
+        spool::remove(&data.spool_path());
+        Ok(())
+    })
+    .await
+    .map_err(Stop::Own)?;
     Ok(last)
+}
+
+/// The file that keeps the log beside the copy; `None` if it cannot be used, and the copy goes on without it.
+async fn open_spool(work: &Work, from: OpTime) -> Option<Arc<Spool>> {
+    let path = work.shared.data.spool_path();
+    let opened =
+        work.step(move || Spool::open(&path, from).map_err(|error| Fault::internal(error.to_string())));
+    match opened.await {
+        Ok(spool) => Some(Arc::new(spool)),
+        Err(fault) => {
+            tracing::warn!(%fault, "the log cannot be kept beside the copy");
+            None
+        }
+    }
+}
+
+/// Applies what was kept of the log while the ranges were copied.
+async fn apply_spool(work: &Work, spool: &Arc<Spool>, from: OpTime) -> Result<(), Stop> {
+    let mut reader = match spool.reader(from) {
+        Ok(reader) => reader,
+        Err(error) => {
+            tracing::warn!(%error, "what was kept of the log cannot be read");
+            return Ok(());
+        }
+    };
+    loop {
+        let (own, after) = (spool.clone(), work.shared.data.last());
+        let read = work.step(move || {
+            let records = own.group(&mut reader, after);
+            Ok((reader, records))
+        });
+        let records;
+        (reader, records) = read.await.map_err(Stop::Own)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let applied = fetch::apply(work, records).await.map_err(Stop::Own)?;
+        work.shared.note_copy(|copy| copy.applied = applied);
+    }
 }
 
 /// Throws the data away and takes over the source's catalogue.

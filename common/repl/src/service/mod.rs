@@ -3,9 +3,12 @@
 
 mod copy;
 mod pull;
+mod reports;
+
+pub(crate) use reports::Reports;
 
 use crate::convert::{self, Sender};
-use crate::core::message::State;
+use crate::core::message::{Body, State};
 use crate::driver::Feed;
 use crate::shared::{Shared, off_thread};
 use proto::replication as pb;
@@ -87,16 +90,15 @@ impl Rpc for Service {
     ) -> Result<Response<Self::ConverseStream>, Status> {
         let (answers, outgoing) = mpsc::channel(1);
         let shared = self.shared.clone();
-        let stop = shared.tasks.token();
+        let together = rpc::Together::of(&request);
+        let together = together.ok_or_else(|| Status::internal("connection without a task"))?;
         let messages = request.into_inner();
         answers.try_send(Ok(pb::Opened {})).ok(); // there is room for one
-        self.shared.tasks.spawn("member-stream", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                outcome = listen(&shared, messages) => if let Err(fault) = outcome {
-                    tracing::warn!(%fault, "stream of a member refused");
-                    answers.send(Err(fault_to_status(&fault))).await.ok(); // it left
-                }
+        // Beside the connection itself: nothing in it blocks, and each message would else be handed to another thread.
+        together.add(async move {
+            if let Err(fault) = listen(&shared, messages).await {
+                tracing::warn!(%fault, "stream of a member refused");
+                answers.send(Err(fault_to_status(&fault))).await.ok(); // it left
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))
@@ -169,6 +171,11 @@ async fn listen(shared: &Shared, mut messages: Streaming<pb::CoreMessage>) -> Re
     let sender = Arc::new(shared.admit(message.sender.take())?);
     loop {
         let received = convert::message(message)?;
+        if let Body::Positions(positions) = &received.body
+            && let Some((_, own)) = positions.iter().find(|(member, _)| *member == received.from)
+        {
+            shared.reports.note(&sender.host, own.durable);
+        }
         shared.feed(Feed::Message { sender: sender.clone(), message: Box::new(received) }).await;
         message = match messages.message().await {
             Ok(Some(message)) => message,

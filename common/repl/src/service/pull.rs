@@ -7,7 +7,7 @@ use crate::shared::{Shared, off_thread};
 use proto::replication as pb;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 use types::{Fault, OpTime};
 
@@ -18,6 +18,8 @@ const BATCH_COUNT_MAX: usize = 2000;
 const OUTBOX_COUNT_MAX: usize = 4;
 /// A commit point with nothing else to say waits so long for more.
 const COMMIT_POINT_WAIT: Duration = Duration::from_millis(2);
+/// While the other one has not synced what it was sent, new records wait so long.
+const SYNC_WAIT: Duration = Duration::from_millis(2);
 
 type Answer = Result<pb::PullBatch, Status>;
 
@@ -52,6 +54,7 @@ pub(super) async fn open(
     outbox.try_send(Ok(first)).ok(); // there is room
     if let Some(records) = records {
         let own = shared.clone();
+        let synced = shared.reports.watch(&sender.host);
         shared.tasks.spawn("log-stream", async move {
             let stop = own.tasks.token();
             tokio::select! {
@@ -59,7 +62,7 @@ pub(super) async fn open(
                 // Before the log is cut.
                 _ = streams.changed() => {}
                 () = outbox.closed() => {}
-                outcome = stream(&own, records, &outbox) => if let Err(fault) = outcome {
+                outcome = stream(&own, records, synced, &outbox) => if let Err(fault) = outcome {
                     tracing::debug!(host = sender.host, %fault, "stream of the log ended");
                     outbox.send(Err(rpc::convert::fault_to_status(&fault))).await.ok(); // it left
                 }
@@ -72,6 +75,7 @@ pub(super) async fn open(
 async fn stream(
     shared: &Shared,
     mut records: Box<dyn Records>,
+    mut synced: watch::Receiver<OpTime>,
     outbox: &mpsc::Sender<Answer>,
 ) -> Result<(), Fault> {
     let mut visible = shared.data.visible();
@@ -80,6 +84,7 @@ async fn stream(
     let epoch = *streams.borrow_and_update();
     let mut told = OpTime::default();
     let mut seen = None;
+    let mut is_full = true;
     loop {
         // By its value: a change that comes while a commit point is waited with must not be taken for one that was read.
         let now = *visible.borrow_and_update();
@@ -88,10 +93,13 @@ async fn stream(
         let commit_point = *commit.borrow_and_update();
         let term = shared.view.load().term;
         let mut batch = Vec::new();
-        let mut is_full = false;
-        if is_new {
+        if is_new && is_full {
             (records, batch, is_full) = off_thread(move || read(records)).await?;
+        } else if is_new {
+            // Written a moment ago: in memory, and soon read.
+            (records, batch, is_full) = read(records)?;
         }
+        let sent = batch.last().and_then(|record| convert::op_time(record.at).ok());
         if *streams.borrow() != epoch {
             return Ok(());
         }
@@ -110,6 +118,10 @@ async fn stream(
         if is_full {
             seen = None;
             continue;
+        }
+        if let Some(sent) = sent {
+            // What is written while the other one syncs goes to it as one group.
+            tokio::time::timeout(SYNC_WAIT, synced.wait_for(|synced| *synced >= sent)).await.ok();
         }
         tokio::select! {
             biased;

@@ -8,7 +8,7 @@ use command::BoxFuture;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 use types::{Code, Fault, OpTime, Timestamp, Uuid};
 
@@ -51,22 +51,39 @@ pub(super) struct Memory {
     inner: Arc<Mutex<Inner>>,
     visible: watch::Sender<Timestamp>,
     synced: watch::Sender<OpTime>,
+    dir: Arc<tempfile::TempDir>,
+    /// A copy waits until the other end is dropped.
+    held: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 const UUID: Uuid = Uuid([7; 16]);
 
 impl Memory {
     pub(super) fn new() -> Arc<Memory> {
-        Memory::of(Inner::default())
+        Memory::of(Inner::default(), Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    fn of(inner: Inner) -> Arc<Memory> {
+    fn of(inner: Inner, dir: Arc<tempfile::TempDir>) -> Arc<Memory> {
         let last = inner.last();
         Arc::new(Memory {
             inner: Arc::new(Mutex::new(inner)),
             visible: watch::channel(last.ts).0,
             synced: watch::channel(last).0,
+            dir,
+            held: Mutex::default(),
         })
+    }
+
+    /// The next copy from here waits until what is returned is dropped.
+    pub(super) fn hold_copy(&self) -> mpsc::Sender<()> {
+        let (release, held) = mpsc::channel();
+        *self.held.lock() = Some(held);
+        release
+    }
+
+    /// How often everything here was thrown away or a part of it cut.
+    pub(super) fn epoch(&self) -> u64 {
+        self.inner.lock().epoch
     }
 
     /// What a process finds that starts after this one was killed.
@@ -75,7 +92,7 @@ impl Memory {
         let synced = *self.synced.borrow();
         inner.log.retain(|record| record.at <= synced);
         inner.writable = None;
-        Memory::of(inner)
+        Memory::of(inner, self.dir.clone())
     }
 
     /// Sets a key, as a client's write does.
@@ -134,11 +151,17 @@ impl Records for Cursor {
     }
 }
 
-struct All(Option<Piece>);
+struct All {
+    piece: Option<Piece>,
+    held: Option<mpsc::Receiver<()>>,
+}
 
 impl Pieces for All {
     fn next(&mut self) -> Result<Option<Piece>, Fault> {
-        Ok(self.0.take())
+        if let Some(held) = self.held.take() {
+            held.recv().unwrap_err();
+        }
+        Ok(self.piece.take())
     }
 }
 
@@ -164,9 +187,13 @@ impl Data for Memory {
         })
     }
 
-    fn sync_to(&self, _at: OpTime) -> BoxFuture<Result<(), Fault>> {
+    fn ask_for_sync(&self, _at: OpTime) {
         let last = self.last();
         self.synced.send_if_modified(|synced| std::mem::replace(synced, last) != last);
+    }
+
+    fn sync_to(&self, at: OpTime) -> BoxFuture<Result<(), Fault>> {
+        self.ask_for_sync(at);
         Box::pin(std::future::ready(Ok(())))
     }
 
@@ -176,6 +203,11 @@ impl Data for Memory {
 
     fn noop(&self, message: &RawDocument) -> Result<OpTime, Fault> {
         self.append(message.to_owned())
+    }
+
+    fn is_brief(&self, records: &[LogRecord]) -> bool {
+        // Both ways are gone.
+        records.len().is_multiple_of(2)
     }
 
     fn apply(&self, records: &[LogRecord]) -> Result<OpTime, Fault> {
@@ -254,6 +286,10 @@ impl Data for Memory {
         Ok(())
     }
 
+    fn spool_path(&self) -> PathBuf {
+        self.dir.path().join("spool")
+    }
+
     fn importing(&self) -> Option<Import> {
         let (from, has_catalog, newest, progress) = self.inner.lock().importing.clone()?;
         Some(Import { from, has_catalog, newest, progress })
@@ -315,6 +351,7 @@ impl Data for Memory {
         let inner = self.inner.lock();
         let rest = inner.keys.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
         let records = rest.map(|(key, (_, value))| (key.clone(), value.clone())).collect();
-        Ok(Box::new(All(Some(Piece { at: inner.last().ts, records }))))
+        let piece = Some(Piece { at: inner.last().ts, records });
+        Ok(Box::new(All { piece, held: self.held.lock().take() }))
     }
 }

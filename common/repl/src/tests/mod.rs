@@ -106,6 +106,12 @@ impl Set {
         self.replication(0).command(command).await.unwrap();
     }
 
+    /// Of two members three are made.
+    async fn let_third_in(&self, primary: usize) {
+        let config = Arc::new(SetConfig { version: 2, ..(*self.config(3)).clone() });
+        self.replication(primary).command(Command::Reconfig { config, force: false }).await.unwrap();
+    }
+
     fn replication(&self, one: usize) -> &Arc<Replication> {
         &self.members[one].as_ref().unwrap().replication
     }
@@ -251,11 +257,7 @@ async fn a_new_member_copies_what_the_log_no_longer_tells() {
     set.agreed_among(&[0, 1]).await;
     set.data(0).truncate();
     set.data(1).truncate();
-    let mut wanted = (*set.config(3)).clone();
-    wanted.version = 2;
-    let asked =
-        set.replication(primary).command(Command::Reconfig { config: Arc::new(wanted), force: false });
-    asked.await.unwrap();
+    set.let_third_in(primary).await;
     until("the copy", || (set.replication(2).view().state == State::Secondary).then_some(())).await;
     assert_eq!(set.data(2).value("k0").as_deref(), Some("k0"));
     set.acknowledged(primary, "later").await;
@@ -266,6 +268,43 @@ async fn a_new_member_copies_what_the_log_no_longer_tells() {
         (view.config.as_ref()?.voters().count() == 3).then_some(())
     })
     .await;
+    set.kill(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_survives_a_log_that_rolls_over_meanwhile() {
+    let mut set = Set::new(3).await;
+    set.initiate(2).await;
+    let primary = set.primary().await;
+    for key in 0..40 {
+        set.acknowledged(primary, &format!("k{key}")).await;
+    }
+    set.agreed_among(&[0, 1]).await;
+    let held = [0, 1].map(|one| {
+        set.data(one).truncate();
+        set.data(one).hold_copy()
+    });
+    set.let_third_in(primary).await;
+    until("the beginning", || set.data(2).importing().filter(|import| import.has_catalog)).await;
+    for key in 0..60 {
+        set.acknowledged(primary, &format!("m{key}")).await;
+    }
+    // All of it is kept beside the copy before the sources forget where the copy began.
+    let kept = || std::fs::read(set.data(2).spool_path()).unwrap_or_default();
+    until("the log to be kept", || kept().windows(3).any(|bytes| bytes == b"m59").then_some(())).await;
+    for one in [0, 1] {
+        set.data(one).truncate();
+        set.data(one).truncate();
+    }
+    drop(held);
+    until("the copy", || (set.replication(2).view().state == State::Secondary).then_some(())).await;
+    assert_eq!(set.data(2).epoch(), 1, "it was begun once");
+    for key in ["k0", "k39", "m0", "m59"] {
+        assert_eq!(set.data(2).value(key).as_deref(), Some(key));
+    }
+    assert!(!set.data(2).spool_path().exists());
+    set.acknowledged(primary, "later").await;
+    until("the new member to follow", || set.data(2).value("later")).await;
     set.kill(2).await;
 }
 

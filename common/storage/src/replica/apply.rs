@@ -3,12 +3,26 @@
 
 use super::LogRecord;
 use super::group::{Group, is_command};
+use crate::checkpoint::SLOW_PERCENT;
 use crate::{Error, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use types::OpTime;
 
+/// Beyond this many records, or bytes of them, applying takes longer than a commit.
+const BRIEF_COUNT_MAX: usize = 64;
+const BRIEF_BYTES_MAX: usize = 256 * 1024;
+
 impl Store {
+    /// Whether [`Store::apply`] of these records takes about as long as a commit, and waits for nothing: few records, no command, and
+    /// memory that has room. To hand them to another thread and back would cost more.
+    pub fn is_brief(&self, records: &[LogRecord]) -> bool {
+        records.len() <= BRIEF_COUNT_MAX
+            && records.iter().map(LogRecord::size).sum::<usize>() <= BRIEF_BYTES_MAX
+            && records.iter().all(|record| is_command(record).is_ok_and(|is_command| !is_command))
+            && !self.shared.pressed(SLOW_PERCENT)
+    }
+
     /// Applies records that follow the last one of the log: they are appended to it, not yet synced, and become visible together,
     /// but for what comes before a command that changes the catalogue, which becomes visible before it. Returns the last one.
     /// May wait: for an index build that the log says is complete, for room in memory.

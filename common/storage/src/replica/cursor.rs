@@ -125,6 +125,13 @@ impl Store {
         Ok(times)
     }
 
+    /// Has the log synced up to a place soon, without waiting for it.
+    pub fn ask_for_sync(&self, at: OpTime) {
+        if self.shared.log.durable_ts() < at.ts {
+            self.shared.log.request_sync(at.ts);
+        }
+    }
+
     /// Keeps the log after a place, up to several times its size, as long as the result is held: for a member that copies this
     /// store and will ask for it.
     pub fn hold_log(&self, after: OpTime) -> LogHold {

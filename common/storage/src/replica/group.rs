@@ -18,12 +18,15 @@ use crate::versions::Value;
 use bson::{RawBsonRef, RawDocument};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use types::{OpTime, Timestamp, Uuid};
 
 /// Below this many changes a second thread costs more than it brings.
 const PARTS_PER_THREAD_MIN: usize = 64;
 const THREADS_MAX: usize = 8;
+/// Asked for once: to find out reads several files.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
 /// The records of a run, taken apart.
 pub(super) struct Group<'a> {
@@ -155,8 +158,7 @@ impl<'a> Group<'a> {
 
     /// Writes all versions, and says what they do to counts and catalogue.
     fn work(&self, shared: &Shared) -> Result<Done, Error> {
-        let available = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = (self.parts.len() / PARTS_PER_THREAD_MIN).min(available).clamp(1, THREADS_MAX);
+        let threads = (self.parts.len() / PARTS_PER_THREAD_MIN).min(*CORES).clamp(1, THREADS_MAX);
         let worker = || Worker::new(shared, self.imported.is_some());
         if threads == 1 {
             return worker().run(self.parts.iter());

@@ -187,6 +187,7 @@ codes! {
     StaleDbVersion = 249,
     StaleEpoch = 150,
     StaleConfig = 13388,
+    CannotDropShardKeyIndex = 303,
     CurrentConfigNotCommittedYet = 308,
     APIVersionError = 322,
     APIStrictError = 323,

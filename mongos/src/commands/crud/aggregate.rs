@@ -109,7 +109,9 @@ async fn without_collection(
     };
     let documents = match source.kind() {
         SourceKind::Documents => source.documents().to_vec(),
-        SourceKind::CurrentOp => current_operations(node)?,
+        SourceKind::CurrentOp => {
+            crate::commands::diag::current_operations(node, ctx, aggregate, source.spec()).await?
+        }
         SourceKind::ShardedDataDistribution => crate::commands::diag::data_distribution(node, ctx).await?,
         _ => {
             return Err(Fault::not_implemented(format!("aggregation source {} on a router", source.name())));
@@ -121,13 +123,4 @@ async fn without_collection(
     }
     let cursor = MergedCursor::new(aggregate.ns.clone(), ctx.envelope.session, Vec::new()).through(run);
     open_cursor::first_batch(node, ctx, cursor, aggregate.batch_size, false).await
-}
-
-/// What this router is doing now.
-fn current_operations(node: &Node) -> Result<Vec<bson::RawDocumentBuf>, Fault> {
-    let operations = frontend::commands::current_op::documents(frontend::Host::front(node), false);
-    operations
-        .iter()
-        .map(|doc| bson::RawDocumentBuf::try_from(doc).map_err(|error| Fault::internal(error.to_string())))
-        .collect()
 }

@@ -1,13 +1,12 @@
 //! The statements of update and delete: each goes to the shards that can own what it matches. A statement on one document whose filter
-//! does not name the shard key, and an upsert that may concern several shards, cannot be sent to several shards as it is: those find
-//! out first what there is ([`super::single_write`]).
+//! does not name the shard key, and an upsert of one that may concern several shards, cannot be sent to several shards as it is: those
+//! find out first what there is ([`super::single_write`]). An upsert of many has to name the whole shard key.
 
 use super::single_write;
 use crate::node::Node;
 use crate::routing::Route;
 use crate::scatter::{Statement, WriteBatch, WriteKind, run_writes, target_filter};
 use command::{Context, Modification, WriteError, WriteOutcome};
-use query::context::ParseContext;
 use std::sync::Arc;
 use types::{Code, Fault};
 use value::SharedDoc;
@@ -43,6 +42,12 @@ pub(super) async fn run(
     let target_of = |route: &Route, statement: &Statement| {
         let change = changes.get(statement.index).ok_or_else(|| Fault::internal("statement out of range"))?;
         let targeted = target_filter(route, change.filter, &parse)?;
+        if change.multi && change.upsert.is_some() && !targeted.decides_owner() {
+            return Err(Fault::new(
+                Code::ShardKeyNotFound,
+                "Failed to target upsert by query :: could not extract exact shard key",
+            ));
+        }
         if targeted.targets.len() > 1 && !change.multi || change.upsert.is_some() && !targeted.decides_owner()
         {
             return Err(Fault::new(NEEDS_SEARCH, "the statement may concern several shards"));
@@ -74,7 +79,7 @@ pub(super) async fn run(
         };
         for index in searched {
             let Some(change) = changes.get(index) else { continue };
-            match search(node, ctx, batch, index, change, &parse).await {
+            match single_write::run(node, ctx, batch, index, change, &parse).await {
                 Ok(part) => single_write::add(&mut outcome, part),
                 Err(fault) if concerns_command(&fault) => return Err(fault),
                 Err(fault) => outcome.errors.push(WriteError { index, fault }),
@@ -94,19 +99,4 @@ fn concerns_command(fault: &Fault) -> bool {
     fault.code.is_retryable()
         || fault.code.is_stale_route()
         || matches!(fault.code, Code::MaxTimeMSExpired | Code::Interrupted)
-}
-
-async fn search(
-    node: &Arc<Node>,
-    ctx: &Context,
-    batch: WriteBatch<'_>,
-    index: usize,
-    change: &Change<'_>,
-    parse: &ParseContext,
-) -> Result<WriteOutcome, Fault> {
-    if change.multi {
-        single_write::upsert_many(node, ctx, batch, index, change, parse).await
-    } else {
-        single_write::run(node, ctx, batch, index, change, parse).await
-    }
 }

@@ -58,29 +58,6 @@ pub(super) async fn run(
     Err(snatched_away())
 }
 
-/// Runs an update of all matches on all shards, then inserts where there was none: each shard by itself would insert one.
-///
-/// # Errors
-/// A shard's fault.
-pub(super) async fn upsert_many(
-    node: &Arc<Node>,
-    ctx: &Context,
-    batch: WriteBatch<'_>,
-    index: usize,
-    change: &Change<'_>,
-    parse: &ParseContext,
-) -> Result<WriteOutcome, Fault> {
-    let plain = without_field(change.raw, "upsert")?;
-    let target_of = |route: &Route, _: &Statement| Ok(target_filter(route, change.filter, parse)?.targets);
-    let outcome = run_writes(node, ctx, batch, vec![Statement::new(index, plain.into())], target_of).await?;
-    match change.upsert {
-        Some(what) if outcome.n == 0 && outcome.errors.is_empty() => {
-            upsert(node, ctx, batch, index, change, what, parse).await
-        }
-        _ => Ok(outcome),
-    }
-}
-
 /// The error where a document that was found is changed by others again and again.
 pub(super) fn snatched_away() -> Fault {
     Fault::new(
@@ -266,17 +243,6 @@ impl Upsert {
 /// The `_id` of a document that has one.
 fn id_of(doc: &RawDocument) -> Result<RawBson, Fault> {
     doc.get("_id").ok().flatten().map(RawBson::from).ok_or_else(|| Fault::internal("a document without _id"))
-}
-
-fn without_field(doc: &RawDocument, field: &str) -> Result<RawDocumentBuf, Fault> {
-    let mut rest = RawDocumentBuf::new();
-    for element in doc.iter() {
-        let (name, value) = element.map_err(query::context::invalid_bson)?;
-        if name.as_str() != field {
-            rest.append(name, value);
-        }
-    }
-    Ok(rest)
 }
 
 /// Adds one statement's outcome to the batch's.
