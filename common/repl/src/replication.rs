@@ -50,6 +50,30 @@ pub struct Replication {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// What a process takes from outside beside its data and its time.
+pub(crate) struct Surroundings {
+    pub(crate) identity: Identity,
+    pub(crate) network: Arc<dyn rpc::Network>,
+    /// Two numbers that no other process has.
+    pub(crate) chance: (u64, u64),
+    /// A seeded fault.
+    #[cfg(feature = "bugs")]
+    pub(crate) bug: Option<crate::core::bug::Bug>,
+}
+
+impl Surroundings {
+    /// The system's own.
+    pub(crate) fn of_the_process(identity: Identity) -> Surroundings {
+        Surroundings {
+            identity,
+            network: Arc::new(rpc::Tcp),
+            chance: rand::random(),
+            #[cfg(feature = "bugs")]
+            bug: None,
+        }
+    }
+}
+
 /// Writers that came in before a step-down was asked for have ended after this time. An entry of theirs that came later would be missing
 /// on the heir, and nobody would vote for it.
 const WRITERS_WAIT: Duration = Duration::from_millis(15);
@@ -99,16 +123,18 @@ impl Replication {
         majority_point: MajorityPoint,
         tasks: &Tasks,
     ) -> Result<Arc<Replication>, Fault> {
-        Replication::start_on(Arc::new(StoreData::new(store, clock)), identity, majority_point, tasks)
+        let data = Arc::new(StoreData::new(store, clock));
+        Replication::start_on(data, Surroundings::of_the_process(identity), majority_point, tasks)
     }
 
-    /// As [`Replication::start`], on whatever holds the data.
+    /// As [`Replication::start`], on whatever holds the data, and over whatever network.
     pub(crate) fn start_on(
         data: Arc<dyn Data>,
-        identity: Identity,
+        surroundings: Surroundings,
         majority_point: MajorityPoint,
         tasks: &Tasks,
     ) -> Result<Arc<Replication>, Fault> {
+        let Surroundings { identity, network, chance, .. } = surroundings;
         let restored = restore(&*data)?;
         if let Some(config) = &restored.config
             && config.name != identity.set_name
@@ -136,14 +162,19 @@ impl Replication {
             admission: watch::channel(Admission::Closed).0,
             streams: watch::channel(0).0,
             majority_point,
-            peers: Peers::new(tasks),
-            started: Instant::now(),
+            peers: Peers::new(network, tasks),
+            started: runtime::clock::now(),
             counters: Default::default(),
             copy: Default::default(),
-            instance: rand::random(),
+            instance: chance.1,
         });
         shared.data.set_writable(None);
-        let member = Member::new(&own_name, restored, rand::random::<u64>() | 1);
+        let member = Member::new(&own_name, restored, chance.0 | 1);
+        #[cfg(feature = "bugs")]
+        let member = match surroundings.bug {
+            Some(bug) => member.with_bug(bug),
+            None => member,
+        };
         let mut driver = Driver::new(shared.clone(), member, inbox, own_name);
         driver.begin()?;
         tasks.spawn_fallible("replication", OnError::StopProcess, driver.run());
@@ -375,6 +406,7 @@ async fn sync_follower(shared: Arc<Shared>) {
     let mut visible = shared.data.visible();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             changed = visible.changed() => if changed.is_err() {
                 return;
@@ -386,6 +418,7 @@ async fn sync_follower(shared: Arc<Shared>) {
         }
         let synced = shared.data.sync_to(shared.data.last());
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             outcome = synced => if let Err(fault) = outcome {
                 // Cut meanwhile; or the log failed, which ends the process elsewhere.

@@ -5,6 +5,7 @@ use crate::data::Located;
 use crate::shared::{Admission, Shared, off_thread};
 use crate::view::ReadAt;
 use command::WriteConcernError;
+use runtime::clock;
 use std::sync::Arc;
 use std::time::Instant;
 use types::concern::{ReadConcernLevel, W};
@@ -31,7 +32,7 @@ pub(crate) async fn write_concern(
 ) -> Result<Option<WriteConcernError>, Fault> {
     let error = |fault: Fault, info| WriteConcernError { code: fault.code, message: fault.message, info };
     let wait = reach(shared, at, &concern.w, concern.needs_journal());
-    let timeout = (!concern.timeout.is_zero()).then(|| Instant::now() + concern.timeout);
+    let timeout = (!concern.timeout.is_zero()).then(|| clock::now() + concern.timeout);
     let bound = match (timeout, deadline) {
         (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
         (timeout, deadline) => timeout.or(deadline),
@@ -40,7 +41,7 @@ pub(crate) async fn write_concern(
         Ok(Ok(())) => Ok(None),
         // The write stays; the client learns that less is known of it than it asked for.
         Ok(Err(fault)) => Ok(Some(error(fault, None))),
-        Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+        Err(_) if deadline.is_some_and(|deadline| clock::now() >= deadline) => {
             Ok(Some(error(out_of_time(), None)))
         }
         Err(_) => {

@@ -64,6 +64,7 @@ pub(super) async fn range(
             }
         };
         let outcome: Result<(), Fault> = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = streams.changed() => Err(Fault::new(types::Code::InterruptedDueToReplStateChange, "the data is thrown away")),
             outcome = send => outcome,

@@ -92,6 +92,7 @@ impl Rpc for Service {
         answers.try_send(Ok(pb::Opened {})).ok(); // there is room for one
         self.shared.tasks.spawn("member-stream", async move {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 outcome = listen(&shared, messages) => if let Err(fault) = outcome {
                     tracing::warn!(%fault, "stream of a member refused");

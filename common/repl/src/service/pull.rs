@@ -55,6 +55,7 @@ pub(super) async fn open(
         shared.tasks.spawn("log-stream", async move {
             let stop = own.tasks.token();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 // Before the log is cut.
                 _ = streams.changed() => {}

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use types::{Code, Fault, OpTime, Timestamp, Uuid};
 
@@ -22,10 +23,32 @@ struct Inner {
     keys: BTreeMap<Bytes, (Timestamp, Bytes)>,
     epoch: u64,
     importing: Option<(OpTime, bool, Timestamp, RawDocumentBuf)>,
-    undone: Vec<OpTime>,
+    /// What a rollback kept in files.
+    undone: Vec<LogRecord>,
+    /// What crashes took before it was synced.
+    crashed: Vec<LogRecord>,
+}
+
+/// What a simulation does with a member's disk, and sees of it.
+pub(super) trait Disk: std::fmt::Debug + Send + Sync {
+    /// How long the next sync takes.
+    fn sync_time(&self) -> Duration;
+    /// Of so many records that are not synced, how many are on disk all the same when the process dies.
+    fn survivors(&self, unsynced: usize) -> usize;
+    /// The log takes writes of clients in that term.
+    fn opened(&self, term: i64);
 }
 
 impl Inner {
+    /// The keys as the log says, after it was cut.
+    fn replay(&mut self) {
+        let last = self.last().ts;
+        self.keys.retain(|_, (at, _)| *at <= last);
+        for record in std::mem::take(&mut self.log) {
+            self.take(&record);
+        }
+    }
+
     fn last(&self) -> OpTime {
         self.log.last().map_or(self.start, |record| record.at)
     }
@@ -50,22 +73,29 @@ impl Inner {
 pub(super) struct Memory {
     inner: Arc<Mutex<Inner>>,
     visible: watch::Sender<Timestamp>,
-    synced: watch::Sender<OpTime>,
+    synced: Arc<watch::Sender<OpTime>>,
+    disk: Option<Arc<dyn Disk>>,
 }
 
 const UUID: Uuid = Uuid([7; 16]);
 
 impl Memory {
     pub(super) fn new() -> Arc<Memory> {
-        Memory::of(Inner::default())
+        Memory::of(Inner::default(), None)
     }
 
-    fn of(inner: Inner) -> Arc<Memory> {
+    /// On a disk that is not always quick.
+    pub(super) fn on(disk: Arc<dyn Disk>) -> Arc<Memory> {
+        Memory::of(Inner::default(), Some(disk))
+    }
+
+    fn of(inner: Inner, disk: Option<Arc<dyn Disk>>) -> Arc<Memory> {
         let last = inner.last();
         Arc::new(Memory {
             inner: Arc::new(Mutex::new(inner)),
             visible: watch::channel(last.ts).0,
-            synced: watch::channel(last).0,
+            synced: Arc::new(watch::channel(last).0),
+            disk,
         })
     }
 
@@ -73,9 +103,15 @@ impl Memory {
     pub(super) fn after_crash(&self) -> Arc<Memory> {
         let mut inner = self.inner.lock().clone();
         let synced = *self.synced.borrow();
-        inner.log.retain(|record| record.at <= synced);
+        let mut keep = inner.log.partition_point(|record| record.at <= synced);
+        if let Some(disk) = &self.disk {
+            keep += disk.survivors(inner.log.len() - keep);
+        }
+        let lost = inner.log.split_off(keep);
+        inner.crashed.extend(lost);
+        inner.replay();
         inner.writable = None;
-        Memory::of(inner)
+        Memory::of(inner, self.disk.clone())
     }
 
     /// Sets a key, as a client's write does.
@@ -107,6 +143,22 @@ impl Memory {
         self.inner.lock().undone.len()
     }
 
+    /// The log, what rollbacks undid of it, and what crashes took.
+    pub(super) fn history(&self) -> [Vec<LogRecord>; 3] {
+        let inner = self.inner.lock();
+        [inner.log.clone(), inner.undone.clone(), inner.crashed.clone()]
+    }
+
+    /// The last entry up to a time, and which of the keys were not there then.
+    pub(super) fn look(&self, until: Timestamp, keys: &[String]) -> (OpTime, Vec<String>) {
+        let inner = self.inner.lock();
+        let count = inner.log.partition_point(|record| record.at.ts <= until);
+        let last =
+            count.checked_sub(1).and_then(|last| inner.log.get(last)).map_or(inner.start, |last| last.at);
+        let is_missing = |key: &&String| inner.keys.get(key.as_bytes()).is_none_or(|(at, _)| *at > until);
+        (last, keys.iter().filter(is_missing).cloned().collect())
+    }
+
     /// Forgets the older half of the log.
     pub(super) fn truncate(&self) {
         let mut inner = self.inner.lock();
@@ -128,7 +180,8 @@ impl Records for Cursor {
         if inner.epoch != self.epoch {
             return Err(Fault::new(Code::InterruptedDueToReplStateChange, "rolled back"));
         }
-        let next = inner.log.iter().find(|record| record.at > self.after).cloned();
+        let next = inner.log.partition_point(|record| record.at <= self.after);
+        let next = inner.log.get(next).cloned();
         self.after = next.as_ref().map_or(self.after, |record| record.at);
         Ok(next)
     }
@@ -165,13 +218,34 @@ impl Data for Memory {
     }
 
     fn sync_to(&self, _at: OpTime) -> BoxFuture<Result<(), Fault>> {
-        let last = self.last();
-        self.synced.send_if_modified(|synced| std::mem::replace(synced, last) != last);
-        Box::pin(std::future::ready(Ok(())))
+        let (last, epoch) = {
+            let inner = self.inner.lock();
+            (inner.last(), inner.epoch)
+        };
+        let (inner, synced) = (self.inner.clone(), self.synced.clone());
+        let time = self.disk.as_ref().map(|disk| disk.sync_time());
+        Box::pin(async move {
+            if let Some(time) = time {
+                tokio::time::sleep(time).await;
+            }
+            let inner = inner.lock();
+            if inner.epoch != epoch {
+                return Err(Fault::new(Code::InterruptedDueToReplStateChange, "cut meanwhile"));
+            }
+            synced.send_if_modified(|synced| {
+                let is_new = *synced < last;
+                *synced = last.max(*synced);
+                is_new
+            });
+            Ok(())
+        })
     }
 
     fn set_writable(&self, term: Option<i64>) {
         self.inner.lock().writable = term;
+        if let (Some(disk), Some(term)) = (&self.disk, term) {
+            disk.opened(term);
+        }
     }
 
     fn noop(&self, message: &RawDocument) -> Result<OpTime, Fault> {
@@ -218,12 +292,8 @@ impl Data for Memory {
         let mut inner = self.inner.lock();
         let keep = inner.log.partition_point(|record| record.at <= to);
         let cut: Vec<LogRecord> = inner.log.drain(keep..).collect();
-        inner.undone.extend(cut.iter().map(|record| record.at));
-        let log = std::mem::take(&mut inner.log);
-        inner.keys.clear();
-        for record in &log {
-            inner.take(record);
-        }
+        inner.undone.extend(cut.iter().cloned());
+        inner.replay();
         inner.epoch += 1;
         let last = inner.last();
         drop(inner);
@@ -265,6 +335,8 @@ impl Data for Memory {
             start: last,
             facts: std::mem::take(&mut inner.facts),
             epoch: inner.epoch + 1,
+            undone: std::mem::take(&mut inner.undone),
+            crashed: std::mem::take(&mut inner.crashed),
             importing: Some((last, false, last.ts, RawDocumentBuf::new())),
             ..Inner::default()
         };
