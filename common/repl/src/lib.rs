@@ -1,6 +1,7 @@
 //! Replica sets: [`core`] decides, the driver around it acts, and [`Replication`] is what the rest of the process sees of both.
 
 mod board;
+mod changes;
 mod clock;
 pub mod commands;
 mod convert;

@@ -2,6 +2,7 @@
 //! Everything here is cheap; what decides is the driver's core, of which this is the published side.
 
 use crate::board::Board;
+use crate::changes;
 use crate::core::config::MemberConfig;
 use crate::core::timer::{SECOND, Time};
 use crate::core::{Command, Member};
@@ -83,7 +84,7 @@ struct Held<'a>(Option<&'a Shared>);
 
 impl Held<'_> {
     fn begin(shared: &Shared) -> Option<Held<'_>> {
-        let is_held = shared.admission.send_if_modified(|admission| {
+        let is_held = shared.admission.change(|admission| {
             let is_open = *admission == Admission::Open;
             if is_open {
                 *admission = Admission::Paused;
@@ -101,7 +102,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let Some(shared) = self.0 else { return };
-        shared.admission.send_if_modified(|admission| {
+        shared.admission.change(|admission| {
             let is_held = *admission == Admission::Paused;
             if is_held {
                 *admission = Admission::Open;
@@ -158,9 +159,9 @@ impl Replication {
             board: Board::default(),
             view: ArcSwap::from_pointee(View::uninitiated()),
             topology: watch::channel(0).0,
-            commit: watch::channel(OpTime::default()).0,
-            admission: watch::channel(Admission::Closed).0,
-            streams: watch::channel(0).0,
+            commit: changes::Sender::new(OpTime::default()),
+            admission: changes::Sender::new(Admission::Closed),
+            streams: changes::Sender::new(0),
             majority_point,
             peers: Peers::new(network, tasks),
             started: runtime::clock::now(),
@@ -207,7 +208,7 @@ impl Replication {
         if self.shared.view.load().is_alone {
             return self.shared.data.durable();
         }
-        *self.shared.commit.borrow()
+        self.shared.commit.get()
     }
 
     /// How far everybody with data is, as this member knows.
@@ -232,7 +233,7 @@ impl Replication {
 
     /// Whether a write may begin now without [`Replication::admit_write`].
     pub fn admits_writes(&self) -> bool {
-        *self.shared.admission.borrow() == Admission::Open
+        self.shared.admission.get() == Admission::Open
     }
 
     /// Waits while a step-down holds writes back.

@@ -1,6 +1,7 @@
 //! What the driver, its helpers, the gRPC service and everybody who asks have in common.
 
 use crate::board::Board;
+use crate::changes;
 use crate::convert::Sender;
 use crate::core::timer::{SECOND, Time};
 use crate::data::Data;
@@ -65,10 +66,10 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     pub(crate) topology: watch::Sender<u64>,
     /// The commit point.
-    pub(crate) commit: watch::Sender<OpTime>,
-    pub(crate) admission: watch::Sender<Admission>,
+    pub(crate) commit: changes::Sender<OpTime>,
+    pub(crate) admission: changes::Sender<Admission>,
     /// Rises when the log here is about to be cut or thrown away: streams to others end.
-    pub(crate) streams: watch::Sender<u64>,
+    pub(crate) streams: changes::Sender<u64>,
     pub(crate) majority_point: MajorityPoint,
     pub(crate) peers: Peers,
     pub(crate) started: Instant,
@@ -94,6 +95,14 @@ impl Shared {
             host: view.own_host().unwrap_or(&self.identity.host).to_owned(),
             to: to.to_owned(),
         }
+    }
+
+    /// Streams of the log and of the data to others end: what is here is about to be cut or thrown away.
+    pub(crate) fn end_streams(&self) {
+        self.streams.change(|epoch| {
+            *epoch += 1;
+            true
+        });
     }
 
     /// Writes down how far an initial sync is.

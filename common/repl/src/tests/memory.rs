@@ -1,7 +1,8 @@
 //! A log and facts in memory that behave as storage's do: what is not synced is lost by a crash, what is cut ends the cursors. An entry
 //! is `{k, v}` and sets a key; a copy is all keys with the times of their last entries.
 
-use crate::data::{Data, Export, Import, KeyRange, Located, LogRecord, Piece, Pieces, Records};
+use crate::changes;
+use crate::data::{Data, Export, Import, KeyRange, Located, LogRecord, Piece, Pieces, Records, Visible};
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use command::BoxFuture;
@@ -72,7 +73,7 @@ impl Inner {
 #[derive(Debug)]
 pub(super) struct Memory {
     inner: Arc<Mutex<Inner>>,
-    visible: watch::Sender<Timestamp>,
+    visible: changes::Sender<Timestamp>,
     synced: Arc<watch::Sender<OpTime>>,
     disk: Option<Arc<dyn Disk>>,
 }
@@ -93,7 +94,7 @@ impl Memory {
         let last = inner.last();
         Arc::new(Memory {
             inner: Arc::new(Mutex::new(inner)),
-            visible: watch::channel(last.ts).0,
+            visible: changes::Sender::new(last.ts),
             synced: Arc::new(watch::channel(last).0),
             disk,
         })
@@ -126,7 +127,7 @@ impl Memory {
         let at = OpTime { ts, term };
         inner.take(&LogRecord { at, entry: entry.into_bytes().into(), side: Bytes::new() });
         drop(inner);
-        self.visible.send_replace(ts);
+        self.visible.set(ts);
         Ok(at)
     }
 
@@ -168,6 +169,16 @@ impl Memory {
     }
 }
 
+impl Visible for changes::Receiver<Timestamp> {
+    fn take(&mut self) -> Timestamp {
+        changes::Receiver::take(self)
+    }
+
+    fn changed(&mut self) -> futures::future::BoxFuture<'_, Result<(), changes::Closed>> {
+        Box::pin(changes::Receiver::changed(self))
+    }
+}
+
 struct Cursor {
     inner: Arc<Mutex<Inner>>,
     epoch: u64,
@@ -204,8 +215,8 @@ impl Data for Memory {
         *self.synced.borrow()
     }
 
-    fn visible(&self) -> watch::Receiver<Timestamp> {
-        self.visible.subscribe()
+    fn visible(&self) -> Box<dyn Visible> {
+        Box::new(self.visible.subscribe())
     }
 
     fn synced_past(&self, durable: OpTime) -> BoxFuture<()> {
@@ -261,7 +272,7 @@ impl Data for Memory {
         }
         let last = inner.last();
         drop(inner);
-        self.visible.send_replace(last.ts);
+        self.visible.set(last.ts);
         Ok(last)
     }
 
@@ -297,7 +308,7 @@ impl Data for Memory {
         inner.epoch += 1;
         let last = inner.last();
         drop(inner);
-        self.visible.send_replace(last.ts);
+        self.visible.set(last.ts);
         self.synced.send_replace(last);
         Ok(Some((cut.len() as u64, Vec::new())))
     }

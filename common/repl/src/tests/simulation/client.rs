@@ -1,7 +1,7 @@
 //! A client on a host of its own: writes and reads through `rpc`, one at a time, and remembers what it was promised.
 
 use super::judge::{Judge, Level, Promise};
-use super::net::Simulated;
+use super::net::Sockets;
 use super::process::{get, put};
 use command::Request;
 use rand::rngs::StdRng;
@@ -25,7 +25,7 @@ enum Operation {
 /// Until, in the calm after the faults, a majority has a write of it.
 pub(super) async fn run(one: usize, hosts: Vec<String>, seed: u64, judge: Arc<Judge>) -> turmoil::Result {
     let tasks = Tasks::new();
-    let pool = Pool::over(Arc::new(Simulated), &tasks);
+    let pool = Pool::over(Arc::new(Sockets::default()), &tasks);
     let mut chance = StdRng::seed_from_u64(seed ^ ((one as u64 + 1) << 48));
     let mut target = one;
     for number in 0.. {

@@ -74,8 +74,11 @@ pub(super) struct Judge(Mutex<Seen>);
 
 impl Judge {
     /// Everything that happens is part of the trace, with its time: two runs of a seed are the same or not.
-    pub(super) fn note(&self, what: impl Hash) {
+    pub(super) fn note(&self, what: impl Hash + std::fmt::Debug) {
         let at = turmoil::sim_elapsed();
+        if std::env::var_os("SHOAL_TRACE").is_some() {
+            println!("{at:?} {what:?}");
+        }
         let mut seen = self.0.lock();
         (at, what).hash(&mut seen.trace);
     }

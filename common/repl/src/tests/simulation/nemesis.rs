@@ -1,7 +1,9 @@
 //! The faults of a run, all chosen before it begins.
 
+use super::process::Place;
 use rand::RngExt;
 use rand::rngs::StdRng;
+use std::sync::Arc;
 use std::time::Duration;
 use turmoil::Sim;
 
@@ -62,7 +64,8 @@ pub(super) fn name(one: usize) -> String {
 }
 
 /// Begins or ends a fault. The end of one may end another one early.
-pub(super) fn apply(sim: &mut Sim<'_>, members: usize, fault: &Fault, begins: bool) {
+pub(super) fn apply(sim: &mut Sim<'_>, places: &[Arc<Place>], fault: &Fault, begins: bool) {
+    let members = places.len();
     let each_pair = |inside: &[usize], act: &dyn Fn(String, String)| {
         for one in inside {
             for other in (0..members).filter(|other| !inside.contains(other)) {
@@ -78,7 +81,10 @@ pub(super) fn apply(sim: &mut Sim<'_>, members: usize, fault: &Fault, begins: bo
         Fault::Deaf(one, other) if begins => sim.partition_oneway(name(*one), name(*other)),
         Fault::Hold(one, other) if begins => sim.hold(name(*one), name(*other)),
         Fault::Deaf(one, other) | Fault::Hold(one, other) => sim.release(name(*one), name(*other)),
-        Fault::Crash(one) if begins => sim.crash(name(*one)),
+        Fault::Crash(one) if begins => {
+            places[*one].die();
+            sim.crash(name(*one));
+        }
         Fault::Crash(one) => {
             if !sim.is_host_running(name(*one)) {
                 sim.bounce(name(*one));

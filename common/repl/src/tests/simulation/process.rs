@@ -2,7 +2,7 @@
 //! the few operations that clients here ask for.
 
 use super::judge::{Judge, Level, Promise};
-use super::net::{Simulated, incoming};
+use super::net::Sockets;
 use crate::core::Command;
 use crate::core::bug::Bug;
 use crate::core::config::SetConfig;
@@ -63,6 +63,7 @@ pub(super) struct Place {
     judge: Arc<Judge>,
     data: Mutex<Arc<Memory>>,
     replication: Mutex<Weak<Replication>>,
+    sockets: Mutex<Sockets>,
 }
 
 impl Place {
@@ -83,6 +84,7 @@ impl Place {
             platter,
             judge: judge.clone(),
             replication: Mutex::default(),
+            sockets: Mutex::default(),
         })
     }
 
@@ -94,6 +96,11 @@ impl Place {
         self.replication.lock().upgrade().is_some_and(|replication| replication.view().accepts_writes)
     }
 
+    /// The process is about to be killed.
+    pub(super) fn die(&self) {
+        self.sockets.lock().die();
+    }
+
     /// The process's whole life, until the simulation ends it.
     pub(super) async fn live(self: Arc<Place>) -> turmoil::Result {
         self.platter.life.fetch_add(1, Ordering::Relaxed);
@@ -103,10 +110,12 @@ impl Place {
             *held = found.clone();
             found
         };
+        let sockets = Sockets::default();
+        *self.sockets.lock() = sockets.clone();
         let tasks = Tasks::new();
         let surroundings = Surroundings {
             identity: Identity { set_name: "rs".to_owned(), host: self.host.clone(), configsvr: false },
-            network: Arc::new(Simulated),
+            network: Arc::new(sockets.clone()),
             chance: self.platter.chance.lock().random(),
             bug: self.bug,
         };
@@ -115,7 +124,7 @@ impl Place {
         *self.replication.lock() = Arc::downgrade(&replication);
         let routes = replication.add_service(rpc::Routes::default());
         let node = Arc::new(Node { data: data.clone(), replication: replication.clone() });
-        rpc::serve(node, Some(routes), incoming().await?, &tasks);
+        rpc::serve(node, Some(routes), sockets.listen().await?, &tasks);
         if self.platter.one == 0 && replication.view().config.is_none() {
             replication.command(Command::Initiate { config: self.config.clone() }).await?;
         }
