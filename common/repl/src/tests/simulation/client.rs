@@ -17,6 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Promised writes that a reader asks for.
 const HELD_COUNT: usize = 8;
 
+pub(super) fn name(one: usize) -> String {
+    format!("c{one}")
+}
+
 enum Operation {
     Put(String, Promise),
     Get(Level, Vec<String>),
@@ -32,10 +36,10 @@ pub(super) async fn run(one: usize, hosts: Vec<String>, seed: u64, judge: Arc<Ju
         tokio::time::sleep(Duration::from_millis(chance.random_range(5..60))).await;
         let is_calm = judge.is_calm();
         let operation = match chance.random_range(0..100) {
-            _ if is_calm => Operation::Put(format!("c{one}-{number}"), Promise::Majority),
-            0..40 => Operation::Put(format!("c{one}-{number}"), Promise::Majority),
-            40..60 => Operation::Put(format!("c{one}-{number}"), Promise::One),
-            60..75 => Operation::Put(format!("c{one}-{number}"), Promise::Journal),
+            _ if is_calm => Operation::Put(format!("{}-{number}", name(one)), Promise::Majority),
+            0..40 => Operation::Put(format!("{}-{number}", name(one)), Promise::Majority),
+            40..60 => Operation::Put(format!("{}-{number}", name(one)), Promise::One),
+            60..75 => Operation::Put(format!("{}-{number}", name(one)), Promise::Journal),
             75..90 => Operation::Get(Level::Majority, Vec::new()),
             _ => Operation::Get(Level::Linearizable, judge.held(HELD_COUNT)),
         };
@@ -50,6 +54,7 @@ pub(super) async fn run(one: usize, hosts: Vec<String>, seed: u64, judge: Arc<Ju
                 Operation::Get(level, _) => judge.read(level, at, &missed),
             },
             Err(fault) => {
+                tracing::info!(client = one, host = hosts[target], %fault, "refused");
                 judge.refused(fault.code.number());
                 target = chance.random_range(0..hosts.len());
             }

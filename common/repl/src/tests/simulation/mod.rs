@@ -1,7 +1,7 @@
 //! Whole members in one simulated network: the production driver, service and `rpc` with the real tonic, hyper and h2, over logs in
 //! memory that lose what was not synced. Time, network and faults come from the seed, and every process runs in one thread, so a seed
-//! replays exactly ([`a_seed_replays_exactly`]). `SHOAL_SEED=n` runs one seed, `SHOAL_SEEDS=n` as many; `SHOAL_SECONDS=n` ends the
-//! campaign after that time.
+//! replays exactly ([`a_seed_replays_exactly`]). `SHOAL_SEED=n` runs one seed (`SHOAL_TRACE=1` tells what happens in it), `SHOAL_SEEDS=n` as
+//! many; `SHOAL_SECONDS=n` ends the campaign after that time.
 //!
 //! What is not simulated is storage with its threads, whose steps the system's scheduler orders: replica sets of real processes on real
 //! disks are in `tests/`.
@@ -31,9 +31,12 @@ const LATENCY_MAX: u64 = 20;
 /// The set has a primary by then.
 const BEGIN: Duration = Duration::from_secs(2);
 /// Faults are lifted.
-const CALM: Duration = Duration::from_secs(12);
+const CALM: Duration = Duration::from_secs(20);
 /// By then everybody agrees and a majority took a write of every client.
 const END: Duration = Duration::from_secs(60);
+
+/// A recovery that is told of.
+const SLOW: Duration = Duration::from_secs(6);
 
 thread_local! {
     /// A task of this thread's simulation panicked; tokio keeps that to itself.
@@ -60,6 +63,23 @@ struct Outcome {
     recovered_after: Option<Duration>,
 }
 
+/// With `SHOAL_TRACE` everything that the members log and the judge notes is printed, with simulated time: for one seed.
+fn tell_what_happens() {
+    struct Simulated;
+    impl tracing_subscriber::fmt::time::FormatTime for Simulated {
+        fn format_time(&self, out: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+            write!(out, "{:?}", turmoil::sim_elapsed().unwrap_or_default())
+        }
+    }
+    static ONCE: Once = Once::new();
+    if std::env::var_os("SHOAL_TRACE").is_some() {
+        ONCE.call_once(|| {
+            let levels = tracing_subscriber::EnvFilter::new("warn,turmoil=info,repl=debug,rpc=debug");
+            tracing_subscriber::fmt().with_env_filter(levels).with_timer(Simulated).with_ansi(false).init();
+        });
+    }
+}
+
 fn config(members: usize) -> Arc<SetConfig> {
     let each = (0..).take(members).map(|id| MemberConfig::new(id, &format!("m{id}:{PORT}"))).collect();
     Arc::new(SetConfig { term: 0, ..SetConfig::of("rs", each, false, ObjectId::from_bytes([9; 12])) })
@@ -67,6 +87,7 @@ fn config(members: usize) -> Arc<SetConfig> {
 
 fn run(seed: u64, bug: Option<Bug>) -> Outcome {
     notice_panics();
+    tell_what_happens();
     PANICKED.set(false);
     let mut chance = StdRng::seed_from_u64(seed);
     let members = chance.random_range(3..=5);
@@ -91,15 +112,17 @@ fn run(seed: u64, bug: Option<Bug>) -> Outcome {
     }
     let hosts: Vec<String> = places.iter().map(|place| place.host.clone()).collect();
     for one in 0..members {
-        sim.client(format!("c{one}"), client::run(one, hosts.clone(), seed, judge.clone()));
+        sim.client(client::name(one), client::run(one, hosts.clone(), seed, judge.clone()));
     }
     let mut faults = plan.iter().peekable();
     let mut recovered_after = None;
     while sim.elapsed() < END && recovered_after.is_none() {
         while let Some((_, fault, begins)) = faults.next_if(|(at, ..)| *at <= sim.elapsed()) {
+            tracing::info!(?fault, begins, "nemesis");
             nemesis::apply(&mut sim, &places, fault, *begins);
         }
         if sim.elapsed() >= CALM && !judge.is_calm() {
+            tracing::info!("the faults are lifted");
             nemesis::heal(&mut sim, members);
             judge.calm();
         }
@@ -181,6 +204,9 @@ fn acknowledged_writes_survive_every_fault_there_is() {
     each_seed(200, |seed, outcome| {
         if number("SHOAL_SEED") == Some(seed) {
             println!("{outcome:#?}");
+        }
+        if outcome.recovered_after > Some(SLOW) {
+            println!("seed {seed} recovered only after {:?}", outcome.recovered_after);
         }
         let (sum, slowest) = &mut *sums.lock();
         *sum = sum.plus(&outcome.counts);

@@ -106,6 +106,9 @@ pub(super) fn apply(sim: &mut Sim<'_>, places: &[Arc<Place>], fault: &Fault, beg
 pub(super) fn heal(sim: &mut Sim<'_>, members: usize) {
     sim.set_fail_rate(0.0);
     for one in 0..members {
+        for client in 0..members {
+            sim.release(name(one), super::client::name(client));
+        }
         for other in 0..one {
             sim.release(name(one), name(other));
             sim.set_link_max_message_latency(
