@@ -195,7 +195,8 @@ impl Merge {
             };
             if order == Ordering::Greater {
                 if let Some((key, stored)) = self.next_base.take() {
-                    let value = take_base(&key, stored)?.1;
+                    let taken = take_base(&key, stored);
+                    let value = taken.inspect_err(|error| self.snapshot.shared.base.report(error))?.1;
                     return Ok(Some((key, value)));
                 }
             } else {

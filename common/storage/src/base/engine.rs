@@ -38,4 +38,7 @@ pub(crate) trait Engine: Send + Sync {
 
     /// Bytes on disk.
     fn size(&self) -> u64;
+
+    /// Somebody found that what was read is not what was written.
+    fn report(&self, _error: &Error) {}
 }
