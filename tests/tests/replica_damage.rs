@@ -104,7 +104,10 @@ fn write(set: &ReplicaSet, ids: std::ops::Range<i32>, round: u64) {
             .iter()
             .map(|id| doc! { "q": { "_id": id }, "u": { "_id": id, "text": text(*id, round) }, "upsert": true })
             .collect();
-        peer.run("d", doc! { "update": "c", "updates": updates, "writeConcern": { "w": "majority", "j": true } });
+        peer.run(
+            "d",
+            doc! { "update": "c", "updates": updates, "writeConcern": { "w": "majority", "j": true } },
+        );
     }
 }
 
@@ -143,7 +146,8 @@ fn comes_back(set: &ReplicaSet, member: usize, wanted: &[(i32, String)], what: &
             set.kill(member);
             set.restart(member);
         }
-        let is_secondary = set.hello(member).is_some_and(|hello| hello.get_bool("secondary").unwrap_or(false));
+        let is_secondary =
+            set.hello(member).is_some_and(|hello| hello.get_bool("secondary").unwrap_or(false));
         if is_secondary && let Ok(found) = read(set, member) {
             // It may still lag, but has nothing that never was.
             let is_known = |(id, text): &(i32, String)| {
@@ -207,4 +211,94 @@ fn a_member_on_a_damaged_sled_base_copies_anew() {
 #[test]
 fn a_member_on_a_damaged_fjall_base_copies_anew() {
     each_damage("fjall", 6);
+}
+
+/// One member of its own, whose base is damaged: it answers right, or it ends and says why, each time it is started, and its files stay.
+fn alone(engine: &str, count: u64) {
+    let mut refused = 0;
+    for seed in 0..count {
+        let set = ReplicaSet::prepare(1, None, &["--storageEngine", engine]);
+        set.allow_panics();
+        set.initiate(&set.config(1));
+        write(&set, 0..COUNT, 1);
+        set.connect(0).run("admin", doc! { "fsync": 1 });
+        set.kill(0);
+        let base = set.data(0).join("base");
+        let how = damage(&base, &mut Random(seed));
+        let what = format!("{engine}, alone, seed {seed}: {how}");
+        let kept = files(&base);
+        for _ in 0..2 {
+            let before = log(&set, 0).len();
+            set.restart(0);
+            let is_well = wait::until("the member to answer or to end", || {
+                let is_up = set.hello(0).is_some_and(|hello| hello.get_bool("isWritablePrimary").unwrap_or(false));
+                if is_up && let Ok(found) = read(&set, 0) {
+                    let right = (0..COUNT).map(|id| (id, text(id, 1)));
+                    assert!(found.into_iter().eq(right), "{what}: it answered wrong");
+                    return Some(true);
+                }
+                (!set.is_alive(0)).then_some(false)
+            });
+            let said = log(&set, 0)[before..].to_owned();
+            assert!(is_well || says_so(&said), "{what}: it ended and did not say why:\n{said}");
+            refused += u64::from(!is_well);
+            let lost: Vec<&PathBuf> = kept.iter().filter(|path| !path.exists()).collect();
+            assert!(is_well || lost.is_empty(), "{what}: files are gone: {lost:?}");
+            set.kill(0);
+        }
+        say(&what);
+    }
+    assert!(refused > 0, "no damage was met");
+}
+
+#[test]
+fn a_member_that_is_alone_says_what_is_wrong_and_keeps_its_files() {
+    alone("sled", 4);
+    alone("fjall", 3);
+}
+
+/// Damage comes while the member runs: it goes on answering right, or ends, says why, and is whole after the next start.
+#[test]
+fn damage_that_is_met_at_run_time_ends_the_member_and_is_healed_by_the_next_start() {
+    const MANY: i32 = 20_000;
+    let set = ReplicaSet::prepare(3, None, &["--cacheSizeMB", "2"]);
+    set.allow_panics();
+    set.initiate(&set.config(3));
+    let mut ended = 0;
+    for seed in 0..3 {
+        write(&set, 0..MANY, seed);
+        let member = set.secondary();
+        let wanted = wait::until("the member to have all", || {
+            let found = read(&set, set.primary()).unwrap();
+            (read(&set, member).as_ref() == Ok(&found)).then_some(found)
+        });
+        set.connect(member).run("admin", doc! { "fsync": 1 });
+        let before = log(&set, member).len();
+        // All of what is on disk: whatever is read from there now is noise.
+        let path = set.data(member).join("base/db");
+        let (file, size) = (File::options().write(true).open(&path).unwrap(), fs::metadata(&path).unwrap().len());
+        let mut random = Random(seed);
+        let noise: Vec<u8> = (0..64 * 1024).map(|_| random.below(256) as u8).collect();
+        for at in (0..size).step_by(noise.len()) {
+            let count = noise.len().min(usize::try_from(size - at).unwrap());
+            file.write_all_at(&noise[..count], at).unwrap();
+        }
+        let end = Instant::now() + Duration::from_secs(20);
+        while set.is_alive(member) && Instant::now() < end {
+            if let Ok(found) = read(&set, member) {
+                assert!(found == wanted, "seed {seed}: it answered wrong");
+            }
+            // What is written has to be merged with what is there.
+            write(&set, 0..1, seed);
+        }
+        let said = log(&set, member)[before..].to_owned();
+        if !set.is_alive(member) {
+            ended += 1;
+            assert!(says_so(&said), "seed {seed}: it ended and did not say why");
+        }
+        set.kill(member);
+        let starts = comes_back(&set, member, &wanted, &format!("met at run time, seed {seed}"));
+        say(&format!("met at run time, seed {seed}: ended by itself {}, {starts} starts", said.contains("damaged")));
+    }
+    assert!(ended > 0, "no damage was met");
 }

@@ -59,6 +59,8 @@ pub struct Member {
     pub clock: Arc<HybridClock>,
     pub metrics: Metrics,
     pub tasks: Tasks,
+    /// Whoever locked this member against writes by `fsync` holds back what others wrote, too.
+    pub(crate) apply_hold: tokio::sync::Mutex<Option<repl::ApplyHold>>,
     /// The data directory.
     pub dir: PathBuf,
 }
@@ -162,6 +164,7 @@ impl Member {
             clock,
             metrics,
             tasks,
+            apply_hold: tokio::sync::Mutex::default(),
             dir: config.dbpath.clone(),
         })
     }

@@ -1,6 +1,7 @@
 //! Replication as the rest of the process sees it: what this member is, whether it takes writes and reads, and waits for concerns.
 //! Everything here is cheap; what decides is the driver's core, of which this is the published side.
 
+use crate::applied::{Applied, AppliedOps};
 use crate::board::Board;
 use crate::changes;
 use crate::core::config::MemberConfig;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use storage::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use types::{Code, Fault, OpTime, ReadConcern, WriteConcern};
 
 /// How long a primary that stops waits for somebody to have everything.
@@ -50,6 +51,10 @@ pub trait HasReplication: Send + Sync + 'static {
 pub struct Replication {
     pub(crate) shared: Arc<Shared>,
 }
+
+/// As long as it lives, nothing of other members' logs is applied.
+#[derive(Debug)]
+pub struct ApplyHold(#[allow(dead_code)] OwnedSemaphorePermit);
 
 /// What a process takes from outside beside its data and its time.
 pub(crate) struct Surroundings {
@@ -166,6 +171,8 @@ impl Replication {
             peers: Peers::new(network, tasks),
             started: runtime::clock::now(),
             counters: Default::default(),
+            applied: Applied::default(),
+            applying: Arc::new(Semaphore::new(1)),
             copy: Default::default(),
             instance: chance.1,
         });
@@ -373,6 +380,29 @@ impl Replication {
             Some(_) => Ok(()),
             None => Err(Fault::new(Code::NotYetInitialized, "no replset config has been received")),
         }
+    }
+
+    /// Keeps records of other members from being written here until what is returned is dropped; those that are being written are waited
+    /// for. Reads, votes and positions go on.
+    ///
+    /// # Errors
+    /// `LockTimeout` (24) if they take longer than `bound`.
+    pub async fn hold_applying(&self, bound: Duration) -> Result<ApplyHold, Fault> {
+        let turn = tokio::time::timeout(bound, self.shared.applying.clone().acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(ApplyHold(turn)),
+            // Nobody closes it.
+            Ok(Err(_)) => Err(Fault::internal("nothing is applied any more")),
+            Err(_) => Err(Fault::new(
+                Code::LockTimeout,
+                format!("what is being applied did not end within {} ms", bound.as_millis()),
+            )),
+        }
+    }
+
+    /// What was applied of other members' logs since the process started.
+    pub fn applied_ops(&self) -> AppliedOps {
+        self.shared.applied.get()
     }
 
     /// Figures since the process started, with what they say.

@@ -1,5 +1,6 @@
 //! What the driver, its helpers, the gRPC service and everybody who asks have in common.
 
+use crate::applied::Applied;
 use crate::board::Board;
 use crate::changes;
 use crate::convert::Sender;
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use types::{Fault, OpTime, Timestamp};
 
 /// The newest time that a majority is known to have: what bounds what storage may move to its base. Made before the store is opened.
@@ -74,6 +75,9 @@ pub(crate) struct Shared {
     pub(crate) peers: Peers,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
+    pub(crate) applied: Applied,
+    /// Held while other members' records are written here, and by whoever wants that they are not.
+    pub(crate) applying: Arc<Semaphore>,
     pub(crate) copy: Mutex<Option<CopyStatus>>,
     /// Chosen by chance when the process started.
     pub(crate) instance: u64,

@@ -229,7 +229,8 @@ mod tests {
             base.range(all, Direction::Forward).find_map(Result::err).unwrap()
         });
         check(|base| {
-            let (key, value) = (Bytes::from_static(b"bad"), Some(Bytes::from_static(b"no checksum, no time at all")));
+            let (key, value) =
+                (Bytes::from_static(b"bad"), Some(Bytes::from_static(b"no checksum, no time at all")));
             base.write(&[Write { key, value }]).unwrap();
             base.value(b"bad").unwrap_err()
         });

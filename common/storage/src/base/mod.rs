@@ -11,8 +11,8 @@ mod sled;
 mod suite;
 
 pub(crate) use cached::Cached;
-pub(crate) use guarded::{Guarded, Health, guard};
 pub(crate) use engine::{BaseIter, Bounds, Engine, Write};
+pub(crate) use guarded::{Guarded, Health, guard};
 
 use crate::Error;
 use crate::options::{EngineKind, Options};
