@@ -92,8 +92,11 @@ campaign-storage: ## crashes and models of storage, by the thousand
 	SHOAL_STORAGE_KILLS=$(KILLS) $(CARGO) test --profile $(PROFILE) -p storage --test crash -- --nocapture
 	PROPTEST_CASES=$(CASES) $(CARGO) test --profile $(PROFILE) -p storage --lib interleaving
 
-# Length of each workload; nothing is skipped here.
+# SEEDS of the simulated network, but at most SECONDS of them; then SECONDS for each workload. Nothing is skipped here.
 SECONDS ?= 600
-campaign-replication: build-verify ## replica sets under faults with PyMongo, SECONDS for each workload
+SEEDS   ?= 5000
+campaign-replication: build-verify ## replica sets under faults: SEEDS simulated, then PyMongo; SECONDS for each workload
+	SHOAL_SEEDS=$(SEEDS) SHOAL_SECONDS=$(SECONDS) \
+		$(CARGO) test --profile $(PROFILE) -p repl --lib simulation::acknowledged -- --nocapture
 	SHOAL_REQUIRE_CLIENTS=1 SHOAL_REQUIRE_NAMESPACES=1 SHOAL_NEMESIS_SECONDS=$(SECONDS) \
 		$(CARGO) test --profile $(PROFILE) -p tests --test replica_nemesis -- --nocapture --test-threads 1

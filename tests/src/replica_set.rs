@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Lines of a log that a failing test shows.
@@ -38,6 +39,7 @@ pub struct ReplicaSet {
     watchdog: Child,
     children: Mutex<Vec<Option<Child>>>,
     extra: Vec<String>,
+    may_panic: AtomicBool,
     /// Where each member is on a host of its own.
     pub net: Option<Net>,
 }
@@ -84,6 +86,7 @@ impl ReplicaSet {
             watchdog,
             children: Mutex::new((0..members).map(|_| None).collect()),
             extra: extra.iter().map(|&option| option.to_owned()).collect(),
+            may_panic: AtomicBool::new(false),
             net,
         };
         for member in 0..members {
@@ -271,8 +274,16 @@ impl ReplicaSet {
         }
     }
 
+    /// Panics are part of the test: engines panic over damage.
+    pub fn allow_panics(&self) {
+        self.may_panic.store(true, Ordering::Relaxed);
+    }
+
     /// Fails if any member panicked.
     pub fn check_logs(&self) {
+        if self.may_panic.load(Ordering::Relaxed) {
+            return;
+        }
         for member in 0..self.len() {
             let text = fs::read(self.dir.join(format!("logs/{member}.log"))).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();

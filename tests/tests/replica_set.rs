@@ -347,3 +347,37 @@ fn a_set_is_initiated_only_with_members_that_are_new_and_there() {
     assert_eq!(shown.get_array("members").unwrap().len(), 1);
     insert(&mut peer, 1, majority()).unwrap();
 }
+
+#[test]
+fn a_locked_secondary_applies_nothing_until_it_is_unlocked() {
+    let set = ReplicaSet::start(3);
+    let member = set.secondary();
+    insert(&mut set.connect(set.primary()), "before", majority()).unwrap();
+    agreed(&set, &[0, 1, 2]);
+    let mut locked = set.connect(member);
+    let inserts = |peer: &mut Connection| {
+        let status = peer.run("admin", doc! { "serverStatus": 1 });
+        status.get_document("opcountersRepl").unwrap().get_i64("insert").unwrap()
+    };
+    let before = inserts(&mut locked);
+    assert!(before >= 1);
+    for count in 1..=2 {
+        let reply = locked.run("admin", doc! { "fsync": 1, "lock": true });
+        assert_eq!(number(&reply, "lockCount"), f64::from(count));
+    }
+    // The other secondary is a majority with the primary.
+    let mut peer = set.connect(set.primary());
+    for id in 0..50 {
+        insert(&mut peer, id, majority()).unwrap();
+    }
+    let all = doc! { "w": 3, "wtimeout": 500 };
+    assert!(insert(&mut peer, "all", all).is_err(), "the locked one took it");
+    assert_eq!(ids(&set, member), [Bson::from("before")], "reads go on, and see what was there");
+    assert_eq!(inserts(&mut locked), before);
+    locked.run("admin", doc! { "fsyncUnlock": 1 });
+    assert_eq!(ids(&set, member).len(), 1, "it is still locked once");
+    locked.run("admin", doc! { "fsyncUnlock": 1 });
+    assert_eq!(agreed(&set, &[0, 1, 2]).len(), 52);
+    assert_eq!(inserts(&mut locked), before + 51);
+    assert!(locked.command("admin", doc! { "fsyncUnlock": 1 }).is_err());
+}

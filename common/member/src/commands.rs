@@ -3,6 +3,7 @@
 use crate::Member;
 use bson::{Document, RawBson, doc};
 use command::{Fsync, FsyncUnlock, Reply, Request, Spec};
+use std::time::Duration;
 use types::{Code, Fault};
 
 /// The fact in the control file that counts rollbacks.
@@ -37,23 +38,24 @@ pub fn commands<S: HasMember>() -> Vec<Spec<S>> {
             },
         ),
         Spec::admin("fsyncUnlock", "lets writes go on", |server, ctx, request: Request| {
-            Box::pin(std::future::ready(
-                FsyncUnlock::parse(&request, &ctx.envelope).and_then(|_| unlock(server.member())),
-            ))
+            Box::pin(async move {
+                FsyncUnlock::parse(&request, &ctx.envelope)?;
+                unlock(server.member()).await
+            })
         }),
     ]
 }
 
 async fn run_fsync(member: &Member, fsync: &Fsync) -> Result<Document, Fault> {
     let locked = match fsync.lock {
-        true => Some(member.front.write_lock.lock(fsync.lock_timeout).await?),
+        true => Some(lock(member, fsync.lock_timeout).await?),
         false => None,
     };
     let store = member.store.clone();
     let synced = tokio::task::block_in_place(move || store.force_checkpoint());
     if let Err(error) = synced {
         if locked.is_some() {
-            member.front.write_lock.unlock();
+            release(member).await;
         }
         return Err(error.fault());
     }
@@ -65,6 +67,32 @@ async fn run_fsync(member: &Member, fsync: &Fsync) -> Result<Document, Fault> {
             "seeAlso": "http://dochub.mongodb.org/core/fsynccommand",
         },
     })
+}
+
+/// Neither clients nor other members write here any more. How often it is locked now.
+async fn lock(member: &Member, bound: Duration) -> Result<u32, Fault> {
+    let mut hold = member.apply_hold.lock().await;
+    let count = member.front.write_lock.lock(bound).await?;
+    if hold.is_none() {
+        match member.replication.hold_applying(bound).await {
+            Ok(held) => *hold = Some(held),
+            Err(fault) => {
+                member.front.write_lock.unlock();
+                return Err(fault);
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// How often it is still locked; `None` where it was not.
+async fn release(member: &Member) -> Option<u32> {
+    let mut hold = member.apply_hold.lock().await;
+    let count = member.front.write_lock.unlock();
+    if !member.front.write_lock.is_locked() {
+        *hold = None;
+    }
+    count
 }
 
 /// Which of the member's pasts is in force: 1 until the first rollback.
@@ -97,8 +125,8 @@ fn no_fields(request: &Request) -> Result<(), Fault> {
     Ok(())
 }
 
-fn unlock(member: &Member) -> Result<Reply, Fault> {
-    match member.front.write_lock.unlock() {
+async fn unlock(member: &Member) -> Result<Reply, Fault> {
+    match release(member).await {
         Some(count) => Reply::try_from(doc! {
             "info": "fsyncUnlock completed",
             "lockCount": i64::from(count),

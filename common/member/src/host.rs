@@ -94,6 +94,18 @@ pub fn server_status(member: &Member, status: &mut Document) {
         "storageEngine",
         doc! { "name": "shoal", "persistent": true, "supportsCommittedReads": true },
     );
+    let applied = member.replication.applied_ops();
+    status.insert(
+        "opcountersRepl",
+        doc! {
+            "insert": count(applied.insert),
+            "query": 0_i64,
+            "update": count(applied.update),
+            "delete": count(applied.delete),
+            "getmore": 0_i64,
+            "command": count(applied.command),
+        },
+    );
     status.insert("shoalReplication", member.replication.metrics());
     status.insert(
         "shoalStorage",

@@ -17,7 +17,8 @@ use session::Sessions;
 use session::reaper::Reaper;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use storage::Store;
 use tokio_util::sync::CancellationToken;
 use types::{Fault, SessionId};
@@ -27,6 +28,8 @@ const MIB: usize = 1024 * 1024;
 const STATEMENT_EXPIRY_INTERVAL: Duration = Duration::from_secs(300);
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// A process whose store is damaged has ended by then.
+const DAMAGE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Why a member does not start or stop.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,8 @@ pub struct Member {
     pub clock: Arc<HybridClock>,
     pub metrics: Metrics,
     pub tasks: Tasks,
+    /// Whoever locked this member against writes by `fsync` holds back what others wrote, too.
+    pub(crate) apply_hold: tokio::sync::Mutex<Option<repl::ApplyHold>>,
     /// The data directory.
     pub dir: PathBuf,
 }
@@ -86,10 +91,22 @@ impl Member {
         // Replication opens it when this member is primary.
         options.writable = false;
         let storage_error = |source| Error::Storage { dir: config.dbpath.display().to_string(), source };
-        // The base's engine may not only refuse what is damaged, but panic over it.
+        let is_open = Arc::new(AtomicBool::new(false));
+        let armed = is_open.clone();
+        // What is met while opening is dealt with here.
+        options.on_damage = Some(Arc::new(move |_| {
+            if armed.load(Ordering::Acquire) {
+                end_in_time();
+            }
+        }));
+        // The base's engine may not only refuse what is damaged, but panic over it, also on threads of its own.
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Store::open(options.clone())));
         let opened =
             opened.unwrap_or_else(|_| Err(storage::Error::Damaged("opening it panicked".to_owned())));
+        let opened = opened.and_then(|store| match store.damage() {
+            Some(reason) => Err(storage::Error::Damaged(reason.to_owned())),
+            None => Ok(store),
+        });
         let store = match opened {
             // Others have the data.
             Err(error) if repl::make_room(&config.dbpath, &error).map_err(storage_error)? => {
@@ -98,6 +115,7 @@ impl Member {
             opened => opened,
         };
         let store = store.map_err(storage_error)?;
+        is_open.store(true, Ordering::Release);
         clock.observe(store.last_op_time().ts);
         let host = config.host(port);
         let identity = repl::Identity {
@@ -146,6 +164,7 @@ impl Member {
             clock,
             metrics,
             tasks,
+            apply_hold: tokio::sync::Mutex::default(),
             dir: config.dbpath.clone(),
         })
     }
@@ -171,12 +190,40 @@ impl Member {
     /// # Errors
     /// If the store cannot be closed; its log has everything that was acknowledged all the same.
     pub async fn stop(&self) -> Result<(), storage::Error> {
-        self.replication.retire().await;
+        if tokio::time::timeout(STOP_TIMEOUT, self.replication.retire()).await.is_err() {
+            tracing::warn!("not handed over before the stop: it took too long");
+        }
         if !self.tasks.stop(STOP_TIMEOUT).await {
             tracing::warn!(seconds = STOP_TIMEOUT.as_secs(), "some tasks did not end in time");
         }
         let store = self.store.clone();
-        tokio::task::block_in_place(move || store.close())
+        let closed = tokio::task::block_in_place(move || store.close());
+        if let Some(reason) = self.store.damage() {
+            tracing::error!(reason, "stopped over a damaged store");
+            // Not by the usual way out: the engine's threads, and whoever is in it, may never end.
+            std::process::exit(1);
+        }
+        closed
+    }
+}
+
+/// Ends the process, whatever its threads are held by: an engine that found damage may keep those who are in it for ever.
+fn end_in_time() {
+    let wait = || {
+        let end = Instant::now() + DAMAGE_TIMEOUT;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            std::thread::park_timeout(left);
+        }
+        tracing::error!("the process did not end by itself after its store was found damaged");
+        std::process::exit(1);
+    };
+    if let Err(error) = std::thread::Builder::new().name("damage".to_owned()).spawn(wait) {
+        tracing::error!(%error, "no thread to end the process by");
+        std::process::exit(1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What replication asks of storage: a log that grows at one end and may be cut there, facts that outlive a crash, and copies of the data.
 //! All calls but the waits block. [`crate::store_data`] is the product's, [`crate::memory`] a small one for tests.
 
+use crate::changes::Closed;
 use bson::{RawBson, RawDocumentBuf};
 use bytes::Bytes;
 use command::BoxFuture;
@@ -84,6 +85,24 @@ pub(crate) trait Pieces: Send {
     fn next(&mut self) -> Result<Option<Piece>, Fault>;
 }
 
+/// The time up to which reads see everything, as it goes on.
+pub(crate) trait Visible: Send {
+    /// What it is now; `changed` speaks of what comes after.
+    fn take(&mut self) -> Timestamp;
+    /// Ends when there was a commit since it was last looked at.
+    fn changed(&mut self) -> futures::future::BoxFuture<'_, Result<(), Closed>>;
+}
+
+impl Visible for watch::Receiver<Timestamp> {
+    fn take(&mut self) -> Timestamp {
+        *self.borrow_and_update()
+    }
+
+    fn changed(&mut self) -> futures::future::BoxFuture<'_, Result<(), Closed>> {
+        Box::pin(async { watch::Receiver::changed(self).await.map_err(|_| Closed) })
+    }
+}
+
 /// Storage, as replication sees it.
 pub(crate) trait Data: Send + Sync + 'static {
     /// The last entry.
@@ -91,7 +110,7 @@ pub(crate) trait Data: Send + Sync + 'static {
     /// Up to where the log is synced.
     fn durable(&self) -> OpTime;
     /// The time up to which reads see everything; changes with every commit.
-    fn visible(&self) -> watch::Receiver<Timestamp>;
+    fn visible(&self) -> Box<dyn Visible>;
     /// Ends when the log is synced up to somewhere else than `durable`, or never again will be.
     fn synced_past(&self, durable: OpTime) -> BoxFuture<()>;
     /// Asks for a sync up to there, and waits for nothing.

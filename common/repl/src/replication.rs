@@ -1,7 +1,9 @@
 //! Replication as the rest of the process sees it: what this member is, whether it takes writes and reads, and waits for concerns.
 //! Everything here is cheap; what decides is the driver's core, of which this is the published side.
 
+use crate::applied::{Applied, AppliedOps};
 use crate::board::Board;
+use crate::changes;
 use crate::core::config::MemberConfig;
 use crate::core::timer::{SECOND, Time};
 use crate::core::{Command, Member};
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use storage::Store;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use types::{Code, Fault, OpTime, ReadConcern, WriteConcern};
 
 /// How long a primary that stops waits for somebody to have everything.
@@ -50,6 +52,34 @@ pub struct Replication {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// As long as it lives, nothing of other members' logs is applied.
+#[derive(Debug)]
+pub struct ApplyHold(#[allow(dead_code)] OwnedSemaphorePermit);
+
+/// What a process takes from outside beside its data and its time.
+pub(crate) struct Surroundings {
+    pub(crate) identity: Identity,
+    pub(crate) network: Arc<dyn rpc::Network>,
+    /// Two numbers that no other process has.
+    pub(crate) chance: (u64, u64),
+    /// A seeded fault.
+    #[cfg(feature = "bugs")]
+    pub(crate) bug: Option<crate::core::bug::Bug>,
+}
+
+impl Surroundings {
+    /// The system's own.
+    pub(crate) fn of_the_process(identity: Identity) -> Surroundings {
+        Surroundings {
+            identity,
+            network: Arc::new(rpc::Tcp),
+            chance: rand::random(),
+            #[cfg(feature = "bugs")]
+            bug: None,
+        }
+    }
+}
+
 /// Writers that came in before a step-down was asked for have ended after this time. An entry of theirs that came later would be missing
 /// on the heir, and nobody would vote for it.
 const WRITERS_WAIT: Duration = Duration::from_millis(15);
@@ -59,7 +89,7 @@ struct Held<'a>(Option<&'a Shared>);
 
 impl Held<'_> {
     fn begin(shared: &Shared) -> Option<Held<'_>> {
-        let is_held = shared.admission.send_if_modified(|admission| {
+        let is_held = shared.admission.change(|admission| {
             let is_open = *admission == Admission::Open;
             if is_open {
                 *admission = Admission::Paused;
@@ -77,7 +107,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let Some(shared) = self.0 else { return };
-        shared.admission.send_if_modified(|admission| {
+        shared.admission.change(|admission| {
             let is_held = *admission == Admission::Paused;
             if is_held {
                 *admission = Admission::Open;
@@ -99,16 +129,18 @@ impl Replication {
         majority_point: MajorityPoint,
         tasks: &Tasks,
     ) -> Result<Arc<Replication>, Fault> {
-        Replication::start_on(Arc::new(StoreData::new(store, clock)), identity, majority_point, tasks)
+        let data = Arc::new(StoreData::new(store, clock));
+        Replication::start_on(data, Surroundings::of_the_process(identity), majority_point, tasks)
     }
 
-    /// As [`Replication::start`], on whatever holds the data.
+    /// As [`Replication::start`], on whatever holds the data, and over whatever network.
     pub(crate) fn start_on(
         data: Arc<dyn Data>,
-        identity: Identity,
+        surroundings: Surroundings,
         majority_point: MajorityPoint,
         tasks: &Tasks,
     ) -> Result<Arc<Replication>, Fault> {
+        let Surroundings { identity, network, chance, .. } = surroundings;
         let restored = restore(&*data)?;
         if data.importing().is_none() {
             remove_spool(&data.spool_path());
@@ -135,19 +167,26 @@ impl Replication {
             board: Board::default(),
             view: ArcSwap::from_pointee(View::uninitiated()),
             topology: watch::channel(0).0,
-            commit: watch::channel(OpTime::default()).0,
-            admission: watch::channel(Admission::Closed).0,
-            streams: watch::channel(0).0,
+            commit: changes::Sender::new(OpTime::default()),
+            admission: changes::Sender::new(Admission::Closed),
+            streams: changes::Sender::new(0),
             reports: Default::default(),
             majority_point,
-            peers: Peers::new(tasks),
-            started: Instant::now(),
+            peers: Peers::new(network, tasks),
+            started: runtime::clock::now(),
             counters: Default::default(),
+            applied: Applied::default(),
+            applying: Arc::new(Semaphore::new(1)),
             copy: Default::default(),
-            instance: rand::random(),
+            instance: chance.1,
         });
         shared.data.set_writable(None);
-        let member = Member::new(&own_name, restored, rand::random::<u64>() | 1);
+        let member = Member::new(&own_name, restored, chance.0 | 1);
+        #[cfg(feature = "bugs")]
+        let member = match surroundings.bug {
+            Some(bug) => member.with_bug(bug),
+            None => member,
+        };
         let mut driver = Driver::new(shared.clone(), member, inbox, own_name);
         driver.begin()?;
         tasks.spawn_fallible("replication", OnError::StopProcess, driver.run());
@@ -179,7 +218,7 @@ impl Replication {
         if self.shared.view.load().is_alone {
             return self.shared.data.durable();
         }
-        *self.shared.commit.borrow()
+        self.shared.commit.get()
     }
 
     /// How far everybody with data is, as this member knows.
@@ -204,7 +243,7 @@ impl Replication {
 
     /// Whether a write may begin now without [`Replication::admit_write`].
     pub fn admits_writes(&self) -> bool {
-        *self.shared.admission.borrow() == Admission::Open
+        self.shared.admission.get() == Admission::Open
     }
 
     /// Waits while a step-down holds writes back.
@@ -344,6 +383,29 @@ impl Replication {
             Some(_) => Ok(()),
             None => Err(Fault::new(Code::NotYetInitialized, "no replset config has been received")),
         }
+    }
+
+    /// Keeps records of other members from being written here until what is returned is dropped; those that are being written are waited
+    /// for. Reads, votes and positions go on.
+    ///
+    /// # Errors
+    /// `LockTimeout` (24) if they take longer than `bound`.
+    pub async fn hold_applying(&self, bound: Duration) -> Result<ApplyHold, Fault> {
+        let turn = tokio::time::timeout(bound, self.shared.applying.clone().acquire_owned()).await;
+        match turn {
+            Ok(Ok(turn)) => Ok(ApplyHold(turn)),
+            // Nobody closes it.
+            Ok(Err(_)) => Err(Fault::internal("nothing is applied any more")),
+            Err(_) => Err(Fault::new(
+                Code::LockTimeout,
+                format!("what is being applied did not end within {} ms", bound.as_millis()),
+            )),
+        }
+    }
+
+    /// What was applied of other members' logs since the process started.
+    pub fn applied_ops(&self) -> AppliedOps {
+        self.shared.applied.get()
     }
 
     /// Figures since the process started, with what they say.

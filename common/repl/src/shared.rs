@@ -1,6 +1,8 @@
 //! What the driver, its helpers, the gRPC service and everybody who asks have in common.
 
+use crate::applied::Applied;
 use crate::board::Board;
+use crate::changes;
 use crate::convert::Sender;
 use crate::core::timer::{SECOND, Time};
 use crate::data::Data;
@@ -11,12 +13,12 @@ use crate::status::CopyStatus;
 use crate::view::View;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use runtime::Tasks;
-use std::collections::HashMap;
+use runtime::{Tasks, clock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use types::{Fault, OpTime, Timestamp};
 
 /// The newest time that a majority is known to have: what bounds what storage may move to its base. Made before the store is opened.
@@ -66,15 +68,18 @@ pub(crate) struct Shared {
     pub(crate) view: ArcSwap<View>,
     pub(crate) topology: watch::Sender<u64>,
     /// The commit point.
-    pub(crate) commit: watch::Sender<OpTime>,
-    pub(crate) admission: watch::Sender<Admission>,
+    pub(crate) commit: changes::Sender<OpTime>,
+    pub(crate) admission: changes::Sender<Admission>,
     /// Rises when the log here is about to be cut or thrown away: streams to others end.
-    pub(crate) streams: watch::Sender<u64>,
+    pub(crate) streams: changes::Sender<u64>,
     pub(crate) reports: Reports,
     pub(crate) majority_point: MajorityPoint,
     pub(crate) peers: Peers,
     pub(crate) started: Instant,
     pub(crate) counters: Counters,
+    pub(crate) applied: Applied,
+    /// Held while other members' records are written here, and by whoever wants that they are not.
+    pub(crate) applying: Arc<Semaphore>,
     pub(crate) copy: Mutex<Option<CopyStatus>>,
     /// Chosen by chance when the process started.
     pub(crate) instance: u64,
@@ -84,7 +89,7 @@ impl Shared {
     /// The core's time.
     pub(crate) fn now(&self) -> Time {
         // The core takes zero for never.
-        SECOND + Time::try_from(self.started.elapsed().as_micros()).unwrap_or(Time::MAX / 2)
+        SECOND + Time::try_from((clock::now() - self.started).as_micros()).unwrap_or(Time::MAX / 2)
     }
 
     /// How this member calls itself when it calls `to`.
@@ -96,6 +101,14 @@ impl Shared {
             host: view.own_host().unwrap_or(&self.identity.host).to_owned(),
             to: to.to_owned(),
         }
+    }
+
+    /// Streams of the log and of the data to others end: what is here is about to be cut or thrown away.
+    pub(crate) fn end_streams(&self) {
+        self.streams.change(|epoch| {
+            *epoch += 1;
+            true
+        });
     }
 
     /// Writes down how far an initial sync is.
@@ -113,13 +126,14 @@ impl Shared {
 
 /// The other members' processes, on connections of their own: a client's load does not hold a heartbeat back.
 pub(crate) struct Peers {
-    known: Mutex<HashMap<String, Arc<rpc::Peer>>>,
+    known: Mutex<BTreeMap<String, Arc<rpc::Peer>>>,
+    network: Arc<dyn rpc::Network>,
     tasks: Tasks,
 }
 
 impl Peers {
-    pub(crate) fn new(tasks: &Tasks) -> Peers {
-        Peers { known: Mutex::default(), tasks: tasks.clone() }
+    pub(crate) fn new(network: Arc<dyn rpc::Network>, tasks: &Tasks) -> Peers {
+        Peers { known: Mutex::default(), network, tasks: tasks.clone() }
     }
 
     /// The process at `host:port`.
@@ -128,7 +142,7 @@ impl Peers {
         if let Some(peer) = known.get(host) {
             return Ok(peer.clone());
         }
-        let peer = Arc::new(rpc::Peer::new(host, &self.tasks)?);
+        let peer = Arc::new(rpc::Peer::over(self.network.clone(), host, &self.tasks)?);
         known.insert(host.to_owned(), peer.clone());
         Ok(peer)
     }
@@ -139,19 +153,25 @@ impl Peers {
     }
 }
 
-/// Runs work that blocks where it may: beside other tasks if the runtime has several threads.
-pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+/// Whether the tasks have several threads. Where they have one, what blocks is done in its turn: there is nobody to go on beside it,
+/// and everything happens in one order.
+fn has_threads() -> bool {
     let flavor = tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor());
-    match flavor {
-        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
+    matches!(flavor, Ok(tokio::runtime::RuntimeFlavor::MultiThread))
 }
 
-/// Runs work that blocks on a thread for such work.
+/// Runs work that blocks where it may: beside other tasks if the runtime has several threads.
+pub(crate) fn blocking<T>(work: impl FnOnce() -> T) -> T {
+    if has_threads() { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// Runs work that blocks on a thread for such work, if the runtime has several threads.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
+    if !has_threads() {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(error) => Err(Fault::internal(format!("a thread of replication ended: {error}"))),

@@ -201,7 +201,7 @@ fn own_member(
         "health": 1.0,
         "state": seen.state as i32,
         "stateStr": state_name(seen.state),
-        "uptime": count(shared.started.elapsed().as_secs()),
+        "uptime": count((runtime::clock::now() - shared.started).as_secs()),
     };
     if member.holds_data() {
         shown.insert("optime", op_time(applied));

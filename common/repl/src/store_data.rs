@@ -1,6 +1,6 @@
 //! Storage, as replication sees it.
 
-use crate::data::{Data, Export, Import, KeyRange, Located, Piece, Pieces, Records};
+use crate::data::{Data, Export, Import, KeyRange, Located, Piece, Pieces, Records, Visible};
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use command::BoxFuture;
@@ -8,7 +8,6 @@ use runtime::clock::HybridClock;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::{LogRecord, RecordCursor, Store};
-use tokio::sync::watch;
 use types::{Fault, OpTime, Timestamp, Uuid};
 
 /// Bytes of records in one piece of a copy, roughly.
@@ -60,8 +59,8 @@ impl Data for StoreData {
         self.store.durable_op_time()
     }
 
-    fn visible(&self) -> watch::Receiver<Timestamp> {
-        self.store.oplog().watch()
+    fn visible(&self) -> Box<dyn Visible> {
+        Box::new(self.store.oplog().watch())
     }
 
     fn synced_past(&self, durable: OpTime) -> BoxFuture<()> {

@@ -5,6 +5,7 @@ use crate::data::Located;
 use crate::shared::{Admission, Shared, off_thread};
 use crate::view::ReadAt;
 use command::WriteConcernError;
+use runtime::clock;
 use std::sync::Arc;
 use std::time::Instant;
 use types::concern::{ReadConcernLevel, W};
@@ -31,7 +32,7 @@ pub(crate) async fn write_concern(
 ) -> Result<Option<WriteConcernError>, Fault> {
     let error = |fault: Fault, info| WriteConcernError { code: fault.code, message: fault.message, info };
     let wait = reach(shared, at, &concern.w, concern.needs_journal());
-    let timeout = (!concern.timeout.is_zero()).then(|| Instant::now() + concern.timeout);
+    let timeout = (!concern.timeout.is_zero()).then(|| clock::now() + concern.timeout);
     let bound = match (timeout, deadline) {
         (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
         (timeout, deadline) => timeout.or(deadline),
@@ -40,7 +41,7 @@ pub(crate) async fn write_concern(
         Ok(Ok(())) => Ok(None),
         // The write stays; the client learns that less is known of it than it asked for.
         Ok(Err(fault)) => Ok(Some(error(fault, None))),
-        Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+        Err(_) if deadline.is_some_and(|deadline| clock::now() >= deadline) => {
             Ok(Some(error(out_of_time(), None)))
         }
         Err(_) => {
@@ -100,7 +101,7 @@ async fn in_this_log(shared: &Shared, at: OpTime) -> Result<(), Fault> {
 
 /// Waits while writes are held back.
 pub(crate) async fn admit_write(shared: &Shared, deadline: Option<Instant>) -> Result<(), Fault> {
-    if *shared.admission.borrow() == Admission::Paused {
+    if shared.admission.get() == Admission::Paused {
         let mut admission = shared.admission.subscribe();
         let opened = admission.wait_for(|admission| *admission != Admission::Paused);
         if in_time(deadline, opened).await?.is_err() {
@@ -111,7 +112,7 @@ pub(crate) async fn admit_write(shared: &Shared, deadline: Option<Instant>) -> R
 }
 
 pub(crate) fn check_writable(shared: &Shared) -> Result<(), Fault> {
-    if *shared.admission.borrow() != Admission::Closed {
+    if shared.admission.get() != Admission::Closed {
         return Ok(());
     }
     let text = match shared.view.load().config {
@@ -168,13 +169,12 @@ async fn linearize(shared: &Arc<Shared>, deadline: Option<Instant>) -> Result<Re
 /// Ends when reads here see everything up to there.
 async fn applied_to(shared: &Arc<Shared>, to: Timestamp, deadline: Option<Instant>) -> Result<(), Fault> {
     let mut visible = shared.data.visible();
-    if *visible.borrow_and_update() >= to {
-        return Ok(());
+    while visible.take() < to {
+        if in_time(deadline, visible.changed()).await?.is_err() {
+            return Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown"));
+        }
     }
-    match in_time(deadline, visible.wait_for(|visible| *visible >= to)).await? {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
-    }
+    Ok(())
 }
 
 /// Ends when a majority has everything up to there; tells how far it has.
@@ -196,7 +196,7 @@ async fn committed_to(
     let mut commit = shared.commit.subscribe();
     let wait = commit.wait_for(|commit| commit.ts >= to);
     match in_time(deadline, wait).await? {
-        Ok(point) => Ok(*point),
+        Ok(point) => Ok(point),
         Err(_) => Err(Fault::new(Code::InterruptedAtShutdown, "interrupted at shutdown")),
     }
 }

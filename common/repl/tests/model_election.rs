@@ -5,20 +5,10 @@ mod support;
 
 use repl::core::bug::Bug;
 use support::Kind::Voter;
-use support::model::{Bounds, explore};
+use support::model::{Bounds, check, check_caught};
 
 fn bounds(candidates: &[&[usize]]) -> Bounds {
-    Bounds {
-        config: support::shared(1, &[(0, Voter), (1, Voter), (2, Voter)]),
-        reconfigs: Vec::new(),
-        candidates: candidates.iter().map(|who| who.to_vec()).collect(),
-        writes_max: 0,
-        crashes_max: 0,
-        late_reports: false,
-        slow_disks: false,
-        tells_commit_point: false,
-        bug: None,
-    }
+    Bounds::of(support::shared(1, &[(0, Voter), (1, Voter), (2, Voter)]), candidates)
 }
 
 /// Two stand against each other, then the first primary again.
@@ -44,15 +34,6 @@ fn crash() -> Bounds {
 /// The way to a lost entry if older terms were committed by counting: terms 2, 3 and 4 alternate.
 fn alternating() -> Bounds {
     bounds(&[&[1], &[0], &[1]])
-}
-
-fn check(bounds: Bounds) {
-    assert_eq!(explore(bounds).violations, []);
-}
-
-fn check_caught(bug: Bug, bounds: Bounds) {
-    let found = explore(Bounds { bug: Some(bug), ..bounds });
-    assert!(!found.violations.is_empty(), "{bug:?} was not caught");
 }
 
 #[test]

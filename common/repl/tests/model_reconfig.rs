@@ -1,11 +1,12 @@
 //! Exhausts reconfiguration with an arbiter within small bounds: a data-bearing member loses and gains its vote while primaries
-//! change, and nothing that a write majority had is lost.
+//! change and members die (what is in memory is gone, votes and configurations on disk are not), and nothing that a write majority
+//! had is lost.
 
 mod support;
 
 use repl::core::bug::Bug;
 use support::Kind::{Arbiter, Passive, Voter};
-use support::model::{Bounds, explore};
+use support::model::{Bounds, check, check_caught};
 
 fn bounds(
     first: &[(i32, support::Kind)],
@@ -13,15 +14,8 @@ fn bounds(
     candidates: &[&[usize]],
 ) -> Bounds {
     Bounds {
-        config: support::shared(1, first),
         reconfigs: then.iter().map(|members| support::shared(2, members)).collect(),
-        candidates: candidates.iter().map(|who| who.to_vec()).collect(),
-        writes_max: 0,
-        crashes_max: 0,
-        late_reports: false,
-        slow_disks: false,
-        tells_commit_point: false,
-        bug: None,
+        ..Bounds::of(support::shared(1, first), candidates)
     }
 }
 
@@ -51,18 +45,24 @@ fn shrinks() -> Bounds {
     bounds(THREE, &[TWO, ALONE], &[&[1, 2]])
 }
 
+/// The secondary loses its vote while anybody may die, once: what is in memory is gone, votes and configurations are not.
+fn takes_vote_and_dies() -> Bounds {
+    Bounds { crashes_max: 1, ..takes_vote() }
+}
+
+/// The same without a write, and two deaths.
+fn takes_vote_and_dies_twice() -> Bounds {
+    Bounds { crashes_max: 2, ..bounds(FULL, &[WITHOUT], &[&[0, 1]]) }
+}
+
+/// The secondary gets a vote while anybody may die, once.
+fn gives_vote_and_dies() -> Bounds {
+    Bounds { crashes_max: 1, ..gives_vote() }
+}
+
 /// The same in one step, which is refused.
 fn at_once() -> Bounds {
     Bounds { writes_max: 1, ..bounds(THREE, &[ALONE], &[&[1, 2]]) }
-}
-
-fn check(bounds: Bounds) {
-    assert_eq!(explore(bounds).violations, []);
-}
-
-fn check_caught(bug: Bug, bounds: Bounds) {
-    let found = explore(Bounds { bug: Some(bug), ..bounds });
-    assert!(!found.violations.is_empty(), "{bug:?} was not caught");
 }
 
 #[test]
@@ -83,6 +83,23 @@ fn a_set_grows_safely() {
 #[test]
 fn a_set_shrinks_safely() {
     check(shrinks());
+}
+
+#[test]
+fn a_vote_is_taken_safely_though_members_die() {
+    check(takes_vote_and_dies());
+    check(takes_vote_and_dies_twice());
+}
+
+#[test]
+fn a_vote_is_given_safely_though_members_die() {
+    check(gives_vote_and_dies());
+}
+
+#[test]
+fn what_a_crash_must_not_take_is_missed() {
+    check_caught(Bug::ConfigNotStored, takes_vote_and_dies());
+    check_caught(Bug::VoteNotPersisted, takes_vote_and_dies_twice());
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod address;
 pub mod convert;
 mod link;
 mod monitor;
+mod network;
 mod peer;
 mod pool;
 mod server;
@@ -13,6 +14,7 @@ mod together;
 mod topology;
 
 pub use address::SetAddress;
+pub use network::{Connection, Network, Tcp};
 pub use peer::{Answer, Peer};
 pub use pool::Pool;
 pub use server::{Call, Operations, serve};

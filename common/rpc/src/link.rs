@@ -91,7 +91,10 @@ impl Link {
             }
         };
         if let Pending::Open(waiters) = before {
-            for waiter in waiters.into_values() {
+            let mut waiters: Vec<(u64, Waiter)> = waiters.into_iter().collect();
+            // In the order in which they asked.
+            waiters.sort_unstable_by_key(|(id, _)| *id);
+            for (_, waiter) in waiters {
                 waiter.send(Err(fault.clone())).ok(); // the caller left in this very moment
             }
         }

@@ -8,10 +8,11 @@ use arc_swap::{ArcSwap, Guard};
 use bson::{RawBsonRef, RawDocumentBuf};
 use command::Request;
 use parking_lot::Mutex;
+use runtime::clock;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use types::{Code, Fault};
@@ -205,14 +206,14 @@ async fn follow(set: Weak<Set>, peer: Arc<Peer>, watched: Watched) {
     let work = async {
         let (mut pause, mut is_warm) = (BACK_OFF_FIRST, false);
         loop {
-            let begin = Instant::now();
+            let begin = clock::now();
             let mut outcome = hello(&peer, None).await;
-            let mut round_trip = begin.elapsed();
+            let mut round_trip = clock::now() - begin;
             // The first answer has the time in it that connecting took.
             if outcome.is_ok() && !is_warm {
-                let again = Instant::now();
+                let again = clock::now();
                 outcome = hello(&peer, None).await;
-                round_trip = again.elapsed();
+                round_trip = clock::now() - again;
             }
             is_warm = outcome.is_ok();
             let outcome = match outcome {
@@ -231,7 +232,7 @@ async fn follow(set: Weak<Set>, peer: Arc<Peer>, watched: Watched) {
                     if let Some(said) = said {
                         tell(&set, &peer, Ok(&said), None);
                     }
-                    tokio::time::sleep(PACE.saturating_sub(begin.elapsed())).await;
+                    tokio::time::sleep(PACE.saturating_sub(clock::now() - begin)).await;
                 }
                 Err(fault) => {
                     is_warm = false;
@@ -239,7 +240,7 @@ async fn follow(set: Weak<Set>, peer: Arc<Peer>, watched: Watched) {
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = watched.wake.notified() => {
-                            tokio::time::sleep(BACK_OFF_FIRST.saturating_sub(begin.elapsed())).await;
+                            tokio::time::sleep(BACK_OFF_FIRST.saturating_sub(clock::now() - begin)).await;
                         }
                     }
                     pause = (pause * 2).min(BACK_OFF_LAST);

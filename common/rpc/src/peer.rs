@@ -1,6 +1,7 @@
 //! A server that we call: opens its stream when first needed and again after it broke.
 
 use crate::link::Link;
+use crate::network::{Connection, Network, Tcp};
 use crate::together::Together;
 use crate::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
@@ -14,11 +15,10 @@ use proto::cluster as pb;
 use proto::cluster::cluster_client::ClusterClient;
 use proto::cluster::config_client::ConfigClient;
 use proto::replication::replication_client::ReplicationClient;
-use runtime::Tasks;
+use runtime::{Tasks, clock};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -52,6 +52,14 @@ impl Peer {
     /// # Errors
     /// `FailedToParse` (9) where `host` is not a host and port.
     pub fn new(host: &str, tasks: &Tasks) -> Result<Peer, Fault> {
+        Peer::over(Arc::new(Tcp), host, tasks)
+    }
+
+    /// The same, over that network.
+    ///
+    /// # Errors
+    /// `FailedToParse` (9) where `host` is not a host and port.
+    pub fn over(network: Arc<dyn Network>, host: &str, tasks: &Tasks) -> Result<Peer, Fault> {
         let together = Together::new("peer", tasks);
         let endpoint = Endpoint::from_shared(format!("http://{host}"))
             .map_err(|error| Fault::new(Code::FailedToParse, format!("'{host}' is not host:port: {error}")))?
@@ -65,7 +73,7 @@ impl Peer {
             .executor(together.clone());
         Ok(Peer {
             host: Arc::from(host),
-            channel: endpoint.connect_with_connector_lazy(connector(host)),
+            channel: endpoint.connect_with_connector_lazy(connector(network, host)),
             link: Mutex::new(None),
             opening: tokio::sync::Mutex::new(None),
             together,
@@ -91,7 +99,7 @@ impl Peer {
         let link = match deadline {
             None => self.link().await?,
             Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = deadline.saturating_duration_since(clock::now());
                 tokio::time::timeout(left, self.link()).await.map_err(|_| self.late())??
             }
         };
@@ -115,7 +123,7 @@ impl Peer {
         match deadline {
             None => self.exchange(link, operation).await,
             Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = deadline.saturating_duration_since(clock::now());
                 operation.deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX).max(1);
                 let outcome = tokio::time::timeout(left, self.exchange(link, operation)).await;
                 outcome.map_err(|_| self.late())?
@@ -151,7 +159,7 @@ impl Peer {
         if let Some(link) = self.open_link() {
             return Ok(link);
         }
-        let begin = Instant::now();
+        let begin = clock::now();
         let mut failed = self.opening.lock().await;
         if let Some(link) = self.open_link() {
             return Ok(link);
@@ -163,7 +171,7 @@ impl Peer {
             return Err(fault.clone());
         }
         let outcome = self.open().await;
-        *failed = outcome.as_ref().err().map(|fault| (Instant::now(), fault.clone()));
+        *failed = outcome.as_ref().err().map(|fault| (clock::now(), fault.clone()));
         outcome
     }
 
@@ -220,30 +228,25 @@ impl Peer {
     }
 }
 
-/// How the channel opens its sockets.
+/// How the channel opens its connections.
 fn connector(
+    network: Arc<dyn Network>,
     host: &str,
-) -> impl tower::Service<Uri, Response = TokioIo<TcpStream>, Error = io::Error, Future = Opening> + Send + use<>
-{
+) -> impl tower::Service<Uri, Response = TokioIo<Box<dyn Connection>>, Error = io::Error, Future = Opening>
++ Send
++ use<> {
     let host: Arc<str> = Arc::from(host);
-    tower::service_fn(move |_: Uri| -> Opening { Box::pin(open(host.clone())) })
+    tower::service_fn(move |_: Uri| -> Opening {
+        let connecting = network.connect(host.clone());
+        Box::pin(async move {
+            let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+            let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection attempt");
+            Ok(TokioIo::new(connection.map_err(late)??))
+        })
+    })
 }
 
-type Opening = command::BoxFuture<io::Result<TokioIo<TcpStream>>>;
-
-async fn open(host: Arc<str>) -> io::Result<TokioIo<TcpStream>> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&*host))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer to the connection attempt"))??;
-    if stream.local_addr()? == stream.peer_addr()? {
-        // Nobody listens, and the system happened to give this end the very port that it connects to. The socket is reset, so that
-        // nothing of it keeps the port from the server that should be there.
-        stream.set_zero_linger()?;
-        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
-    }
-    stream.set_nodelay(true)?;
-    Ok(TokioIo::new(stream))
-}
+type Opening = command::BoxFuture<io::Result<TokioIo<Box<dyn Connection>>>>;
 
 /// The current trace as a W3C header; empty where none is recorded.
 fn traceparent() -> String {
@@ -267,23 +270,4 @@ fn traceparent() -> String {
 /// W3C trace context, the one format that our processes speak among themselves.
 pub(crate) fn trace_context() -> runtime::telemetry::TraceContextPropagator {
     runtime::telemetry::TraceContextPropagator::new()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Ports for outgoing connections are given in turn, so many tries meet the very port that they connect to.
-    #[tokio::test]
-    async fn a_port_that_nobody_listens_on_is_never_reached() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // The system gives listeners odd ports and connections even ones, or the other way round, as long as it has enough of both.
-        let port = listener.local_addr().unwrap().port() ^ 1;
-        drop(listener);
-        let host: Arc<str> = Arc::from(format!("127.0.0.1:{port}"));
-        for attempt in 0..30_000 {
-            let outcome = open(host.clone()).await;
-            assert!(outcome.is_err(), "attempt {attempt} connected to itself");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! All peers of a process, one per host, and all sets, one per name.
 
 use crate::monitor::{Bound, Set};
+use crate::network::{Network, Tcp};
 use crate::{Peer, SetAddress, SetClient};
 use parking_lot::Mutex;
 use runtime::Tasks;
@@ -16,13 +17,20 @@ pub struct Pool {
     /// Those that somebody uses.
     sets: Arc<Mutex<HashMap<String, Weak<Set>>>>,
     selection_timeout: Arc<Bound>,
+    network: Arc<dyn Network>,
     tasks: Tasks,
 }
 
 impl Pool {
     /// A pool without peers; their reader tasks belong to `tasks`.
     pub fn new(tasks: &Tasks) -> Pool {
+        Pool::over(Arc::new(Tcp), tasks)
+    }
+
+    /// The same, over that network.
+    pub fn over(network: Arc<dyn Network>, tasks: &Tasks) -> Pool {
         Pool {
+            network,
             peers: Arc::default(),
             sets: Arc::default(),
             selection_timeout: Arc::new(Bound::new(crate::SELECTION_TIMEOUT)),
@@ -53,7 +61,7 @@ impl Pool {
         if let Some(peer) = peers.get(host) {
             return Ok(peer.clone());
         }
-        let peer = Arc::new(Peer::new(host, &self.tasks)?);
+        let peer = Arc::new(Peer::over(self.network.clone(), host, &self.tasks)?);
         peers.insert(host.to_owned(), peer.clone());
         Ok(peer)
     }

@@ -13,7 +13,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use parking_lot::Mutex;
 use proto::cluster as pb;
 use proto::cluster::cluster_server::{Cluster, ClusterServer};
-use runtime::Tasks;
+use runtime::{Tasks, clock};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -232,7 +232,7 @@ impl<O: Operations> Session<O> {
 
     async fn answer(&self, operation: pb::Operation, killed: Arc<AtomicBool>) -> Result<Reply, Fault> {
         let deadline = (operation.deadline_ms > 0)
-            .then(|| Instant::now() + Duration::from_millis(u64::from(operation.deadline_ms)));
+            .then(|| clock::now() + Duration::from_millis(u64::from(operation.deadline_ms)));
         let call = Call {
             request: convert::request(operation.body, operation.sequences)?,
             routing: operation.routing.as_ref().map(convert::routing).transpose()?.map(Arc::new),

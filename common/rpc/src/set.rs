@@ -6,6 +6,7 @@ use crate::peer::Answer;
 use crate::topology::Topology;
 use crate::{MemberKind, Peer};
 use command::{Request, Routing};
+use runtime::clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -116,7 +117,7 @@ impl SetClient {
         if let Some(chosen) = self.pick(choice) {
             return Ok(chosen);
         }
-        let begin = Instant::now();
+        let begin = clock::now();
         let bound = begin + self.set.selection_timeout();
         let bound = deadline.map_or(bound, |deadline| deadline.min(bound));
         let mut changes = self.set.changes();
@@ -126,7 +127,7 @@ impl SetClient {
             if let Some(chosen) = self.pick(choice) {
                 return Ok(chosen);
             }
-            let left = bound.saturating_duration_since(Instant::now());
+            let left = bound.saturating_duration_since(clock::now());
             if left.is_zero() {
                 return Err(self.nobody(choice, begin.elapsed()));
             }
@@ -189,7 +190,7 @@ impl SetClient {
                 Repeat::Once => repeats <= 1,
                 Repeat::Numbered => repeats <= REPEAT_COUNT_MAX,
             };
-            if !again || ask.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if !again || ask.deadline.is_some_and(|deadline| deadline <= clock::now()) {
                 return Err(fault);
             }
             tracing::debug!(set = self.name(), host = %chosen.peer.host(), %fault, repeats, "operation is sent again");
@@ -284,15 +285,15 @@ impl SetClient {
         C: Fn(proto::cluster::config_client::ConfigClient<tonic::transport::Channel>) -> F,
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
-        let deadline = Instant::now() + bound;
+        let deadline = clock::now() + bound;
         loop {
             let chosen = self.choose(&MemberChoice::PRIMARY, Some(deadline), None).await?;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(clock::now());
             match chosen.peer.unary(left, call(chosen.peer.config())).await {
                 Ok(answer) => return Ok(answer),
                 Err(fault) if is_lost(fault.code) => {
                     self.note(&chosen, &fault);
-                    if deadline <= Instant::now() {
+                    if deadline <= clock::now() {
                         return Err(fault);
                     }
                 }

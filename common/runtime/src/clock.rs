@@ -1,7 +1,8 @@
 //! The only place that reads the wall clock. Ordering never comes from it: that is what [`HybridClock`] is for.
+//! Spans of time are measured by [`now`], the clock of the tasks' runtime, which a simulation holds and moves.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use types::Timestamp;
 
 /// Milliseconds since 1970, by the wall clock.
@@ -9,6 +10,11 @@ use types::Timestamp;
 pub fn now_millis() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The time by which tasks sleep and deadlines pass. In a simulation it stands still while anybody works.
+pub fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 /// Seconds since 1970, by the wall clock.

@@ -52,7 +52,7 @@ pub use fail::{POINTS as FAIL_POINTS, REPLICA_POINTS};
 pub use import::{Export, Importing};
 pub use oplog::Durable;
 pub use oplog::{Change, ChangeKind, Changes, OplogCursor, OplogEntry, OplogReader};
-pub use options::{Clock, EngineKind, Options};
+pub use options::{Clock, EngineKind, OnDamage, Options};
 pub use predicate::{Predicate, Predicates};
 pub use replica::{Located, LogHold, LogRecord, RecordCursor};
 pub use rollback::RolledBack;

@@ -53,6 +53,9 @@ impl EngineKind {
     }
 }
 
+/// Told of the first damage of the base that is met while it runs. What it does must not wait for the store.
+pub type OnDamage = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Options of [`crate::Store::open`].
 #[derive(Clone)]
 pub struct Options {
@@ -77,6 +80,8 @@ pub struct Options {
     pub snapshot_age_max: Duration,
     /// Highest time that a majority has, once there is a replica set; bounds what may reach the base. `None` is no bound.
     pub majority_point: Option<Arc<dyn Fn() -> Timestamp + Send + Sync>>,
+    /// Beside [`crate::Store::failed`], for who must not rely on there being a thread that can still run.
+    pub on_damage: Option<OnDamage>,
     /// Whether commits are taken from the start; else only after [`crate::Store::set_writable`].
     pub writable: bool,
     /// Makes the filters of partial indexes; without it there are none.
@@ -110,6 +115,7 @@ impl Options {
             history_window: Duration::from_secs(10),
             snapshot_age_max: Duration::from_secs(300),
             majority_point: None,
+            on_damage: None,
             writable: true,
             predicates: None,
         }

@@ -205,10 +205,11 @@ impl Merge {
             };
             if order == Ordering::Greater {
                 if let Some((key, stored)) = self.next_base.take() {
-                    let value = match self.checked {
-                        true => take_base(&key, stored)?.1,
-                        false => take_checked(&key, stored)?,
+                    let taken = match self.checked {
+                        true => take_base(&key, stored).map(|(_, value)| value),
+                        false => take_checked(&key, stored),
                     };
+                    let value = taken.inspect_err(|error| self.snapshot.shared.base.report(error))?;
                     return Ok(Some((key, value)));
                 }
             } else {

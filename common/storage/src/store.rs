@@ -1,6 +1,6 @@
 //! The store: opens the parts in order, holds what they share, and closes them backwards.
 
-use crate::base::{self, Cached, Engine};
+use crate::base::{self, Cached, Engine, Guarded, Health, guard};
 use crate::batch::Batch;
 use crate::capped::NumberTable;
 use crate::catalog::Catalog;
@@ -93,6 +93,7 @@ impl Shared {
 struct Handle {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    health: Arc<Health>,
     /// Held for its lock.
     _lock: File,
 }
@@ -100,6 +101,10 @@ struct Handle {
 impl Handle {
     fn stop(&self) {
         self.shared.closed.store(true, Ordering::Release);
+        if self.health.damage().is_some() {
+            // Threads may be in the engine, and never come out of it.
+            self.threads.lock().clear();
+        }
         self.shared.checkpointer.stop();
         self.shared.log.stop();
         self.shared.builds.join();
@@ -166,7 +171,7 @@ impl Store {
     /// As [`Store::open`], on a base that the caller makes.
     pub(crate) fn open_on(
         options: Options,
-        base: impl FnOnce(&Options, &Path) -> Result<Arc<dyn Engine>, Error>,
+        base: impl FnOnce(&Options, &Path, &Arc<Health>) -> Result<Arc<dyn Engine>, Error>,
     ) -> Result<Store, Error> {
         let dir = options.dir.clone();
         fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
@@ -174,11 +179,14 @@ impl Store {
         let control = Control::open(&dir)?;
         recovery::check_engine(&control, options.engine)?;
         crate::import::wipe_at_start(&dir, &control)?;
-        let base = base(&options, &dir.join("base"))?;
+        let health = Health::new(&dir, options.on_damage.clone())?;
+        let base = guard(|| base(&options, &dir.join("base"), &health))?;
         let base: Arc<dyn Engine> = Arc::new(Cached::new(base, options.value_cache_bytes()));
+        let base: Arc<dyn Engine> = Arc::new(Guarded::new(base, health.clone()));
         let shared = recovery::recover(options, control, base)?;
         let threads = start_threads(&shared).map_err(Error::io(&dir))?;
-        let handle = Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), _lock: lock });
+        let handle =
+            Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), health, _lock: lock });
         let store = Store { shared, handle };
         store.shared.remove_outlines()?;
         store.rebuild_indexes()?;
@@ -196,7 +204,12 @@ impl Store {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let synced = self.shared.log.sync().and_then(|()| self.shared.checkpoint(true));
+        let synced = self.shared.log.sync();
+        if let Some(reason) = self.damage() {
+            // Whoever is in the engine may never come out of it: nobody is waited for.
+            return synced.and(Err(Error::Damaged(reason.to_owned())));
+        }
+        let synced = synced.and_then(|()| self.shared.checkpoint(true));
         self.handle.stop();
         synced?;
         self.shared.note_synced()
@@ -282,8 +295,23 @@ impl Store {
         self.shared.log.sync()
     }
 
-    /// Ends when the log is poisoned, with the reason: the process should end then.
+    /// The first damage of the base that was met. Nothing is read from it since, and the store does not open again as it is.
+    pub fn damage(&self) -> Option<&str> {
+        self.handle.health.damage()
+    }
+
+    /// Ends when the log is poisoned or the base damaged, with the reason: the process should end then.
     pub fn failed(&self) -> impl Future<Output = String> + Send + use<> {
+        let (poisoned, damaged) = (self.poisoned(), self.handle.health.damaged());
+        async move {
+            tokio::select! {
+                reason = poisoned => reason,
+                reason = damaged => reason,
+            }
+        }
+    }
+
+    fn poisoned(&self) -> impl Future<Output = String> + Send + use<> {
         let mut durable = self.shared.log.durable();
         async move {
             let failed = durable.wait_for(|durable| durable.failed.is_some()).await;

@@ -8,6 +8,8 @@ pub enum Bug {
     VoteTwice,
     /// A vote is sent without having been made durable.
     VoteNotPersisted,
+    /// A configuration is told to others, and decided by, without having been made durable.
+    ConfigNotStored,
     /// A voter does not look at the candidate's log.
     IgnoreFreshness,
     /// A voter does not look at the candidate's configuration.

@@ -18,7 +18,9 @@ impl Member {
     pub(super) fn install(&mut self, config: Arc<SetConfig>, now: Time) {
         let dropped: Vec<MemberId> =
             self.peers.iter().map(|peer| peer.id).filter(|id| config.member(*id).is_none()).collect();
-        self.out.push(Effect::StoreConfig(Arc::clone(&config)));
+        if !self.has(Bug::ConfigNotStored) {
+            self.out.push(Effect::StoreConfig(Arc::clone(&config)));
+        }
         self.adopt(Arc::clone(&config));
         if let Role::Primary(office) = &mut self.role {
             office.config_committed = false;

@@ -2,6 +2,7 @@
 //! Before the first entry of a term is written, the core has heard of that term; whether entries may be written is the core's word.
 
 use super::plane::{Source, Work};
+use crate::applied::AppliedOps;
 use crate::convert;
 use crate::core::event::{Event, Verdict};
 use crate::data::LogRecord;
@@ -169,6 +170,8 @@ async fn apply_when_due(work: &Work, mut records: Vec<LogRecord>) -> Result<Opti
             let count = records.partition_point(|record| i64::from(record.at.ts.seconds()) <= due);
             records.split_off(count)
         };
+        // Who holds it back may do so for long; a job that is ended meanwhile has written nothing.
+        let Some(turn) = work.until_ended(work.shared.applying.acquire()).await else { return Ok(None) };
         if work.token.is_cancelled() {
             return Ok(None);
         }
@@ -179,6 +182,7 @@ async fn apply_when_due(work: &Work, mut records: Vec<LogRecord>) -> Result<Opti
             work.shared.data.ask_for_sync(applied);
             last = Some(applied);
         }
+        drop(turn);
         if rest.is_empty() {
             return Ok(last);
         }
@@ -196,9 +200,16 @@ pub(super) async fn apply(work: &Work, records: Vec<LogRecord>) -> Result<OpTime
     counters.batches_applied.fetch_add(1, Ordering::Relaxed);
     counters.records_applied.fetch_add(records.len() as u64, Ordering::Relaxed);
     counters.bytes_applied.fetch_add(bytes as u64, Ordering::Relaxed);
-    let data = work.shared.data.clone();
-    if data.is_brief(&records) {
-        return data.apply(&records);
-    }
-    work.step(move || data.apply(&records)).await
+    let shared = work.shared.clone();
+    let is_brief = shared.data.is_brief(&records);
+    let step = move || {
+        let mut ops = AppliedOps::default();
+        for record in &records {
+            ops.add(&record.entry);
+        }
+        let last = shared.data.apply(&records)?;
+        shared.applied.count(ops);
+        Ok(last)
+    };
+    if is_brief { step() } else { work.step(step).await }
 }

@@ -98,6 +98,7 @@ impl Run {
         let mut is_told = false;
         loop {
             let outcome = tokio::select! {
+                biased;
                 () = end.cancelled() => return,
                 outcome = self.converse() => outcome,
             };
@@ -118,6 +119,7 @@ impl Run {
                 self.shared.feed(Feed::Disconnected { id: self.id, host: self.host.clone() }).await;
             }
             tokio::select! {
+                biased;
                 () = end.cancelled() => return,
                 () = self.nudged.notified() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -139,6 +141,7 @@ impl Run {
         tokio::pin!(first);
         let opened = loop {
             tokio::select! {
+                biased;
                 opened = &mut first => break opened,
                 Some(message) = self.inbox.recv() => {
                     stream.try_send(convert::message_to_proto(&message, sender.take())?).ok(); // full: said again later
@@ -160,6 +163,7 @@ impl Run {
         };
         loop {
             tokio::select! {
+                biased;
                 reply = replies.message() => match reply {
                     Ok(Some(_)) => {}
                     Ok(None) => return Ok(()),

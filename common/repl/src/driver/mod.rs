@@ -291,7 +291,7 @@ impl Driver {
             // What is there is not data yet, or no more.
             return Ok(());
         }
-        let visible = *self.shared.data.visible().borrow();
+        let visible = self.shared.data.visible().take();
         let (last, durable) = (self.shared.data.last(), self.shared.data.durable());
         if last > self.told.0 {
             self.told.0 = last;
@@ -360,14 +360,14 @@ impl Driver {
             Effect::AcceptWrites(None) => self.close(),
             Effect::PauseWrites(is_paused) => {
                 let is_open = self.office.is_some();
-                self.shared.admission.send_replace(match (is_paused, is_open) {
+                self.shared.admission.set(match (is_paused, is_open) {
                     (true, true) => Admission::Paused,
                     (false, true) => Admission::Open,
                     (_, false) => Admission::Closed,
                 });
             }
             Effect::CommitPoint(point) => {
-                self.shared.commit.send_replace(point);
+                self.shared.commit.set(point);
                 self.set_majority_point();
             }
             Effect::FindCommonPoint { source } => match self.source(source) {
@@ -383,8 +383,8 @@ impl Driver {
             }
             Effect::Resync { source } => match self.source(source) {
                 Some(source) => {
-                    self.shared.streams.send_modify(|epoch| *epoch += 1);
-                    self.shared.commit.send_replace(OpTime::default());
+                    self.shared.end_streams();
+                    self.shared.commit.set(OpTime::default());
                     self.plan(Job::Resync(source));
                 }
                 None => self.pending.push_back(Event::StreamLost { source }),
@@ -485,15 +485,15 @@ impl Driver {
         self.shared.counters.elections_won.fetch_add(1, Ordering::Relaxed);
         self.publish();
         if !self.shared.data.has_unfinished() {
-            self.shared.admission.send_replace(Admission::Open);
+            self.shared.admission.set(Admission::Open);
             return;
         }
         // Writes wait as long.
-        self.shared.admission.send_replace(Admission::Paused);
+        self.shared.admission.set(Admission::Paused);
         let (data, shared) = (self.shared.data.clone(), self.shared.clone());
         self.shared.tasks.spawn("take-over", async move {
             match crate::shared::off_thread(move || data.take_over()).await {
-                Ok(()) => shared.admission.send_if_modified(|admission| {
+                Ok(()) => shared.admission.change(|admission| {
                     let is_waited_for = *admission == Admission::Paused;
                     if is_waited_for {
                         *admission = Admission::Open;
@@ -512,14 +512,14 @@ impl Driver {
 
     fn close(&mut self) {
         self.office = None;
-        self.shared.admission.send_replace(Admission::Closed);
+        self.shared.admission.set(Admission::Closed);
         self.shared.data.set_writable(None);
         // Who waits for a majority will not hear of one from here.
         self.publish();
     }
 
     fn roll_back(&mut self, to: OpTime, source: MemberId) -> Result<(), Fault> {
-        self.shared.streams.send_modify(|epoch| *epoch += 1);
+        self.shared.end_streams();
         let data = self.shared.data.clone();
         let Some((entries, files)) = blocking(|| data.roll_back_to(to))? else {
             // As if the logs had nothing in common.
@@ -539,7 +539,7 @@ impl Driver {
     fn became(&mut self, state: State) {
         tracing::info!(state = ?state, term = self.member.term(), "member state");
         if state != State::Primary {
-            self.shared.admission.send_replace(Admission::Closed);
+            self.shared.admission.set(Admission::Closed);
         }
     }
 

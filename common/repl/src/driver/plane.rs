@@ -117,6 +117,7 @@ impl Plane {
         tasks.spawn("replication-plane", async move {
             loop {
                 tokio::select! {
+                    biased;
                     () = token.cancelled() => return,
                     () = own.wake.notified() => {}
                 }

@@ -17,7 +17,7 @@ use futures::stream::FuturesUnordered;
 use proto::replication as pb;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use types::{Code, Fault, OpTime, Timestamp};
 
 /// Ranges that are copied beside each other.
@@ -33,14 +33,14 @@ const ATTEMPTS_MAX: u32 = 5;
 const RETRY_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) async fn run(work: &Work, source: &Source) {
-    let started = Instant::now();
+    let started = runtime::clock::now();
     CopyStatus::begin(&work.shared, &source.host);
     match work.until_ended(copy(work, source)).await {
         None => tracing::info!(source = source.host, "initial sync ended before it was done"),
         Some(Ok(last)) => {
             *work.shared.copy.lock() = None;
             work.shared.counters.copies.fetch_add(1, Ordering::Relaxed);
-            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let millis = u64::try_from((runtime::clock::now() - started).as_millis()).unwrap_or(u64::MAX);
             tracing::info!(source = source.host, %last, millis, "initial sync is done");
             work.tell(Event::Resynced { last }).await;
         }

@@ -39,7 +39,7 @@ pub(super) async fn range(
     let sender = shared.admit(request.sender)?;
     shared.check_has_data()?;
     let mut streams = shared.streams.subscribe();
-    streams.borrow_and_update();
+    streams.take();
     let range = convert::range(request.range)?;
     let after = (!request.after.is_empty()).then_some(request.after);
     let data = shared.data.clone();
@@ -64,6 +64,7 @@ pub(super) async fn range(
             }
         };
         let outcome: Result<(), Fault> = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             _ = streams.changed() => Err(Fault::new(types::Code::InterruptedDueToReplStateChange, "the data is thrown away")),
             outcome = send => outcome,

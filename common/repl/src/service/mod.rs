@@ -90,15 +90,20 @@ impl Rpc for Service {
     ) -> Result<Response<Self::ConverseStream>, Status> {
         let (answers, outgoing) = mpsc::channel(1);
         let shared = self.shared.clone();
+        let stop = shared.tasks.token();
         let together = rpc::Together::of(&request);
         let together = together.ok_or_else(|| Status::internal("connection without a task"))?;
         let messages = request.into_inner();
         answers.try_send(Ok(pb::Opened {})).ok(); // there is room for one
         // Beside the connection itself: nothing in it blocks, and each message would else be handed to another thread.
         together.add(async move {
-            if let Err(fault) = listen(&shared, messages).await {
-                tracing::warn!(%fault, "stream of a member refused");
-                answers.send(Err(fault_to_status(&fault))).await.ok(); // it left
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                outcome = listen(&shared, messages) => if let Err(fault) = outcome {
+                    tracing::warn!(%fault, "stream of a member refused");
+                    answers.send(Err(fault_to_status(&fault))).await.ok(); // it left
+                }
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))

@@ -31,7 +31,7 @@ pub(super) async fn open(
     let after = convert::op_time(request.after)?;
     // Before anything is looked up: what is cut later ends the stream.
     let mut streams = shared.streams.subscribe();
-    streams.borrow_and_update();
+    streams.take();
     shared.check_has_data()?;
     let data = shared.data.clone();
     let (verdict, last, records) = off_thread(move || {
@@ -58,6 +58,7 @@ pub(super) async fn open(
         shared.tasks.spawn("log-stream", async move {
             let stop = own.tasks.token();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 // Before the log is cut.
                 _ = streams.changed() => {}
@@ -81,16 +82,16 @@ async fn stream(
     let mut visible = shared.data.visible();
     let mut commit = shared.commit.subscribe();
     let mut streams = shared.streams.subscribe();
-    let epoch = *streams.borrow_and_update();
+    let epoch = streams.take();
     let mut told = OpTime::default();
     let mut seen = None;
     let mut is_full = true;
     loop {
         // By its value: a change that comes while a commit point is waited with must not be taken for one that was read.
-        let now = *visible.borrow_and_update();
+        let now = visible.take();
         let is_new = seen.replace(now) != Some(now);
         // Read before the records: it is then about a log that had them, or the cursor finds out.
-        let commit_point = *commit.borrow_and_update();
+        let commit_point = commit.take();
         let term = shared.view.load().term;
         let mut batch = Vec::new();
         if is_new && is_full {
@@ -100,7 +101,7 @@ async fn stream(
             (records, batch, is_full) = read(records)?;
         }
         let sent = batch.last().and_then(|record| convert::op_time(record.at).ok());
-        if *streams.borrow() != epoch {
+        if shared.streams.get() != epoch {
             return Ok(());
         }
         if !batch.is_empty() || commit_point != told {

@@ -1,7 +1,8 @@
 //! A log and facts in memory that behave as storage's do: what is not synced is lost by a crash, what is cut ends the cursors. An entry
 //! is `{k, v}` and sets a key; a copy is all keys with the times of their last entries.
 
-use crate::data::{Data, Export, Import, KeyRange, Located, LogRecord, Piece, Pieces, Records};
+use crate::changes;
+use crate::data::{Data, Export, Import, KeyRange, Located, LogRecord, Piece, Pieces, Records, Visible};
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use command::BoxFuture;
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 use tokio::sync::watch;
 use types::{Code, Fault, OpTime, Timestamp, Uuid};
 
@@ -22,10 +24,32 @@ struct Inner {
     keys: BTreeMap<Bytes, (Timestamp, Bytes)>,
     epoch: u64,
     importing: Option<(OpTime, bool, Timestamp, RawDocumentBuf)>,
-    undone: Vec<OpTime>,
+    /// What a rollback kept in files.
+    undone: Vec<LogRecord>,
+    /// What crashes took before it was synced.
+    crashed: Vec<LogRecord>,
+}
+
+/// What a simulation does with a member's disk, and sees of it.
+pub(super) trait Disk: std::fmt::Debug + Send + Sync {
+    /// How long the next sync takes.
+    fn sync_time(&self) -> Duration;
+    /// Of so many records that are not synced, how many are on disk all the same when the process dies.
+    fn survivors(&self, unsynced: usize) -> usize;
+    /// The log takes writes of clients in that term.
+    fn opened(&self, term: i64);
 }
 
 impl Inner {
+    /// The keys as the log says, after it was cut.
+    fn replay(&mut self) {
+        let last = self.last().ts;
+        self.keys.retain(|_, (at, _)| *at <= last);
+        for record in std::mem::take(&mut self.log) {
+            self.take(&record);
+        }
+    }
+
     fn last(&self) -> OpTime {
         self.log.last().map_or(self.start, |record| record.at)
     }
@@ -49,8 +73,9 @@ impl Inner {
 #[derive(Debug)]
 pub(super) struct Memory {
     inner: Arc<Mutex<Inner>>,
-    visible: watch::Sender<Timestamp>,
-    synced: watch::Sender<OpTime>,
+    visible: changes::Sender<Timestamp>,
+    synced: Arc<watch::Sender<OpTime>>,
+    disk: Option<Arc<dyn Disk>>,
     dir: Arc<tempfile::TempDir>,
     /// A copy waits until the other end is dropped.
     held: Mutex<Option<mpsc::Receiver<()>>>,
@@ -60,15 +85,21 @@ const UUID: Uuid = Uuid([7; 16]);
 
 impl Memory {
     pub(super) fn new() -> Arc<Memory> {
-        Memory::of(Inner::default(), Arc::new(tempfile::tempdir().unwrap()))
+        Memory::of(Inner::default(), None, Arc::new(tempfile::tempdir().unwrap()))
     }
 
-    fn of(inner: Inner, dir: Arc<tempfile::TempDir>) -> Arc<Memory> {
+    /// On a disk that is not always quick.
+    pub(super) fn on(disk: Arc<dyn Disk>) -> Arc<Memory> {
+        Memory::of(Inner::default(), Some(disk), Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    fn of(inner: Inner, disk: Option<Arc<dyn Disk>>, dir: Arc<tempfile::TempDir>) -> Arc<Memory> {
         let last = inner.last();
         Arc::new(Memory {
             inner: Arc::new(Mutex::new(inner)),
-            visible: watch::channel(last.ts).0,
-            synced: watch::channel(last).0,
+            visible: changes::Sender::new(last.ts),
+            synced: Arc::new(watch::channel(last).0),
+            disk,
             dir,
             held: Mutex::default(),
         })
@@ -90,9 +121,15 @@ impl Memory {
     pub(super) fn after_crash(&self) -> Arc<Memory> {
         let mut inner = self.inner.lock().clone();
         let synced = *self.synced.borrow();
-        inner.log.retain(|record| record.at <= synced);
+        let mut keep = inner.log.partition_point(|record| record.at <= synced);
+        if let Some(disk) = &self.disk {
+            keep += disk.survivors(inner.log.len() - keep);
+        }
+        let lost = inner.log.split_off(keep);
+        inner.crashed.extend(lost);
+        inner.replay();
         inner.writable = None;
-        Memory::of(inner, self.dir.clone())
+        Memory::of(inner, self.disk.clone(), self.dir.clone())
     }
 
     /// Sets a key, as a client's write does.
@@ -107,7 +144,7 @@ impl Memory {
         let at = OpTime { ts, term };
         inner.take(&LogRecord { at, entry: entry.into_bytes().into(), side: Bytes::new() });
         drop(inner);
-        self.visible.send_replace(ts);
+        self.visible.set(ts);
         Ok(at)
     }
 
@@ -124,12 +161,38 @@ impl Memory {
         self.inner.lock().undone.len()
     }
 
+    /// The log, what rollbacks undid of it, and what crashes took.
+    pub(super) fn history(&self) -> [Vec<LogRecord>; 3] {
+        let inner = self.inner.lock();
+        [inner.log.clone(), inner.undone.clone(), inner.crashed.clone()]
+    }
+
+    /// The last entry up to a time, and which of the keys were not there then.
+    pub(super) fn look(&self, until: Timestamp, keys: &[String]) -> (OpTime, Vec<String>) {
+        let inner = self.inner.lock();
+        let count = inner.log.partition_point(|record| record.at.ts <= until);
+        let last =
+            count.checked_sub(1).and_then(|last| inner.log.get(last)).map_or(inner.start, |last| last.at);
+        let is_missing = |key: &&String| inner.keys.get(key.as_bytes()).is_none_or(|(at, _)| *at > until);
+        (last, keys.iter().filter(is_missing).cloned().collect())
+    }
+
     /// Forgets the older half of the log.
     pub(super) fn truncate(&self) {
         let mut inner = self.inner.lock();
         let half = inner.log.len() / 2;
         let gone: Vec<LogRecord> = inner.log.drain(..half).collect();
         inner.start = gone.last().map_or(inner.start, |record| record.at);
+    }
+}
+
+impl Visible for changes::Receiver<Timestamp> {
+    fn take(&mut self) -> Timestamp {
+        changes::Receiver::take(self)
+    }
+
+    fn changed(&mut self) -> futures::future::BoxFuture<'_, Result<(), changes::Closed>> {
+        Box::pin(changes::Receiver::changed(self))
     }
 }
 
@@ -145,7 +208,8 @@ impl Records for Cursor {
         if inner.epoch != self.epoch {
             return Err(Fault::new(Code::InterruptedDueToReplStateChange, "rolled back"));
         }
-        let next = inner.log.iter().find(|record| record.at > self.after).cloned();
+        let next = inner.log.partition_point(|record| record.at <= self.after);
+        let next = inner.log.get(next).cloned();
         self.after = next.as_ref().map_or(self.after, |record| record.at);
         Ok(next)
     }
@@ -174,8 +238,8 @@ impl Data for Memory {
         *self.synced.borrow()
     }
 
-    fn visible(&self) -> watch::Receiver<Timestamp> {
-        self.visible.subscribe()
+    fn visible(&self) -> Box<dyn Visible> {
+        Box::new(self.visible.subscribe())
     }
 
     fn synced_past(&self, durable: OpTime) -> BoxFuture<()> {
@@ -187,18 +251,47 @@ impl Data for Memory {
         })
     }
 
-    fn ask_for_sync(&self, _at: OpTime) {
-        let last = self.last();
-        self.synced.send_if_modified(|synced| std::mem::replace(synced, last) != last);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a disk has no owner, and a crash of its host ends the task"
+    )]
+    fn ask_for_sync(&self, at: OpTime) {
+        let synced = self.sync_to(at);
+        match self.disk {
+            Some(_) => drop(tokio::spawn(synced)),
+            None => drop(futures::FutureExt::now_or_never(synced)),
+        }
     }
 
-    fn sync_to(&self, at: OpTime) -> BoxFuture<Result<(), Fault>> {
-        self.ask_for_sync(at);
-        Box::pin(std::future::ready(Ok(())))
+    fn sync_to(&self, _at: OpTime) -> BoxFuture<Result<(), Fault>> {
+        let (last, epoch) = {
+            let inner = self.inner.lock();
+            (inner.last(), inner.epoch)
+        };
+        let (inner, synced) = (self.inner.clone(), self.synced.clone());
+        let time = self.disk.as_ref().map(|disk| disk.sync_time());
+        Box::pin(async move {
+            if let Some(time) = time {
+                tokio::time::sleep(time).await;
+            }
+            let inner = inner.lock();
+            if inner.epoch != epoch {
+                return Err(Fault::new(Code::InterruptedDueToReplStateChange, "cut meanwhile"));
+            }
+            synced.send_if_modified(|synced| {
+                let is_new = *synced < last;
+                *synced = last.max(*synced);
+                is_new
+            });
+            Ok(())
+        })
     }
 
     fn set_writable(&self, term: Option<i64>) {
         self.inner.lock().writable = term;
+        if let (Some(disk), Some(term)) = (&self.disk, term) {
+            disk.opened(term);
+        }
     }
 
     fn noop(&self, message: &RawDocument) -> Result<OpTime, Fault> {
@@ -219,7 +312,7 @@ impl Data for Memory {
         }
         let last = inner.last();
         drop(inner);
-        self.visible.send_replace(last.ts);
+        self.visible.set(last.ts);
         Ok(last)
     }
 
@@ -250,16 +343,12 @@ impl Data for Memory {
         let mut inner = self.inner.lock();
         let keep = inner.log.partition_point(|record| record.at <= to);
         let cut: Vec<LogRecord> = inner.log.drain(keep..).collect();
-        inner.undone.extend(cut.iter().map(|record| record.at));
-        let log = std::mem::take(&mut inner.log);
-        inner.keys.clear();
-        for record in &log {
-            inner.take(record);
-        }
+        inner.undone.extend(cut.iter().cloned());
+        inner.replay();
         inner.epoch += 1;
         let last = inner.last();
         drop(inner);
-        self.visible.send_replace(last.ts);
+        self.visible.set(last.ts);
         self.synced.send_replace(last);
         Ok(Some((cut.len() as u64, Vec::new())))
     }
@@ -301,6 +390,8 @@ impl Data for Memory {
             start: last,
             facts: std::mem::take(&mut inner.facts),
             epoch: inner.epoch + 1,
+            undone: std::mem::take(&mut inner.undone),
+            crashed: std::mem::take(&mut inner.crashed),
             importing: Some((last, false, last.ts, RawDocumentBuf::new())),
             ..Inner::default()
         };

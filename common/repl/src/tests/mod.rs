@@ -1,12 +1,13 @@
 //! The driver with the real service on loopback, over logs in memory: several members in one process.
 
 mod memory;
+mod simulation;
 
 use crate::core::config::{MemberConfig, SetConfig};
 use crate::core::{Command, message::State};
 use crate::data::Data;
 use crate::identity::Identity;
-use crate::replication::Replication;
+use crate::replication::{Replication, Surroundings};
 use crate::shared::MajorityPoint;
 use bson::oid::ObjectId;
 use command::{BoxFuture, Reply};
@@ -71,8 +72,13 @@ impl Set {
         let identity =
             Identity { set_name: "rs".to_owned(), host: self.hosts[one].clone(), configsvr: false };
         let data = self.data[one].clone();
-        let replication =
-            Replication::start_on(data.clone(), identity, MajorityPoint::default(), &tasks).unwrap();
+        let replication = Replication::start_on(
+            data.clone(),
+            Surroundings::of_the_process(identity),
+            MajorityPoint::default(),
+            &tasks,
+        )
+        .unwrap();
         let routes = replication.add_service(rpc::Routes::default());
         rpc::serve(Arc::new(Nothing), Some(routes), TcpListenerStream::new(listener), &tasks);
         self.members[one] = Some(Running { data, replication, tasks });

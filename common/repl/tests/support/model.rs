@@ -36,6 +36,34 @@ pub struct Bounds {
     pub bug: Option<Bug>,
 }
 
+impl Bounds {
+    /// Elections, and nothing else happens.
+    pub fn of(config: Arc<SetConfig>, candidates: &[&[usize]]) -> Bounds {
+        Bounds {
+            config,
+            reconfigs: Vec::new(),
+            candidates: candidates.iter().map(|who| who.to_vec()).collect(),
+            writes_max: 0,
+            crashes_max: 0,
+            late_reports: false,
+            slow_disks: false,
+            tells_commit_point: false,
+            bug: None,
+        }
+    }
+}
+
+/// Everything within the bounds is as it should be.
+pub fn check(bounds: Bounds) {
+    assert_eq!(explore(bounds).violations, []);
+}
+
+/// The fault is found within the bounds.
+pub fn check_caught(bug: Bug, bounds: Bounds) {
+    let found = explore(Bounds { bug: Some(bug), ..bounds });
+    assert!(!found.violations.is_empty(), "{bug:?} was not caught");
+}
+
 /// One process: the member, its log, and what of it would be left after a crash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Process {

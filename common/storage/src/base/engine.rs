@@ -50,4 +50,7 @@ pub(crate) trait Engine: Send + Sync {
     fn checks_reads(&self) -> bool {
         false
     }
+
+    /// Somebody found that what was read is not what was written.
+    fn report(&self, _error: &Error) {}
 }

@@ -2,6 +2,7 @@
 //! What it forces: its flush is no fsync, so the adapter syncs through a descriptor of its own; large values would become files
 //! that nobody syncs, so they are cut into pieces; batches, transactions and asynchronous flushes stall and are not used.
 
+use super::Health;
 use super::engine::{BaseIter, Bounds, Engine, Write};
 use crate::Error;
 use crate::scan::Direction;
@@ -11,6 +12,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 /// sled counts what a page has on disk; in memory it is more, and what was replaced goes only after a while.
@@ -46,7 +48,8 @@ pub(crate) struct Sled {
 }
 
 impl Sled {
-    pub(crate) fn open(dir: &Path, cache_bytes: usize) -> Result<Sled, Error> {
+    pub(crate) fn open(dir: &Path, cache_bytes: usize, health: &Arc<Health>) -> Result<Sled, Error> {
+        notice_panics(health);
         let db = open_unlocked(dir, cache_bytes)?;
         let values = db.open_tree(b"values").map_err(failed)?;
         let pieces = db.open_tree(b"pieces").map_err(failed)?;
@@ -186,6 +189,29 @@ impl Engine for Sled {
     }
 }
 
+/// sled has threads of its own, and panics over damage on them, too, where nobody hears of it: one that flushes no more looks well.
+fn notice_panics(health: &Arc<Health>) {
+    static OPEN: Mutex<Vec<Weak<Health>>> = Mutex::new(Vec::new());
+    static ONCE: Once = Once::new();
+    {
+        let mut open = OPEN.lock();
+        open.retain(|health| health.strong_count() > 0);
+        open.push(Arc::downgrade(health));
+    }
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            before(info);
+            if info.location().is_some_and(|location| location.file().contains("/sled-")) {
+                let open: Vec<Arc<Health>> = OPEN.lock().iter().filter_map(Weak::upgrade).collect();
+                for health in open {
+                    health.report(&format!("the base's engine panicked: {info}"));
+                }
+            }
+        }));
+    });
+}
+
 /// sled's threads let go of its own lock only some time after the last handle is gone. Ours on the directory is the one that
 /// keeps other processes out, so this one is worth waiting for.
 fn open_unlocked(dir: &Path, cache_bytes: usize) -> Result<sled::Db, Error> {
@@ -265,5 +291,8 @@ fn piece_key(set: u64, number: usize) -> [u8; 16] {
 }
 
 fn failed(error: sled::Error) -> Error {
+    if let sled::Error::Corruption { .. } = error {
+        return Error::Damaged(format!("storage base: {error}"));
+    }
     Error::Base(error.to_string())
 }

@@ -1,7 +1,7 @@
 //! What every engine must pass.
 
 use super::engine::{Bounds, Engine, Write};
-use super::{fjall::Fjall, memory::Memory, sled::Sled};
+use super::{Health, fjall::Fjall, memory::Memory, sled::Sled};
 use crate::scan::Direction;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn sled_is_an_ordered_map(steps in steps()) {
         let dir = tempfile::tempdir().unwrap();
-        check(&|| Box::new(Sled::open(dir.path(), 1 << 20).unwrap()), true, steps);
+        check(&|| Box::new(Sled::open(dir.path(), 1 << 20, &Health::new(dir.path(), None).unwrap()).unwrap()), true, steps);
     }
 
     #[test]
@@ -126,7 +126,7 @@ fn long_ranges_stream() {
     let other = tempfile::tempdir().unwrap();
     let engines: [Box<dyn Engine>; 3] = [
         Box::new(Memory::default()),
-        Box::new(Sled::open(dir.path(), 1 << 20).unwrap()),
+        Box::new(Sled::open(dir.path(), 1 << 20, &Health::new(dir.path(), None).unwrap()).unwrap()),
         Box::new(Fjall::open(other.path(), 1 << 20).unwrap()),
     ];
     for engine in engines {

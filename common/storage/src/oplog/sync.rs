@@ -206,7 +206,7 @@ impl Log {
     }
 
     /// Asks the thread to sync up to a time now.
-    pub(super) fn hurry(&self, at: Timestamp) {
+    pub(crate) fn hurry(&self, at: Timestamp) {
         let mut signal = self.signal.lock();
         if at > signal.wanted || !signal.hurry {
             signal.wanted = signal.wanted.max(at);

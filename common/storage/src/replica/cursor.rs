@@ -128,7 +128,7 @@ impl Store {
     /// Has the log synced up to a place soon, without waiting for it.
     pub fn ask_for_sync(&self, at: OpTime) {
         if self.shared.log.durable_ts() < at.ts {
-            self.shared.log.request_sync(at.ts);
+            self.shared.log.hurry(at.ts);
         }
     }
 

@@ -91,7 +91,7 @@ fn what_was_not_synced_may_be_lost_and_torn() {
         let open = |dir: &Path, base: &Fragile| {
             let base = base.clone();
             let options = crate::Options { dir: dir.to_owned(), ..options.clone() };
-            Store::open_on(options, move |_, _| Ok(Arc::new(base)))
+            Store::open_on(options, move |_, _, _| Ok(Arc::new(base)))
         };
         let store = open(dir.path(), &base).unwrap();
         let mut state = Records::new();

@@ -108,7 +108,7 @@ fn open(
     match base {
         Some(base) => {
             let base = base.clone();
-            Store::open_on(options, move |_, _| Ok(Arc::new(base)))
+            Store::open_on(options, move |_, _, _| Ok(Arc::new(base)))
         }
         None => Store::open(options),
     }

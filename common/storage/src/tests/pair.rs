@@ -115,7 +115,7 @@ impl Member {
         options.predicates = Some(Arc::new(Language));
         options.writable = writable;
         self.store = Some(match self.base.clone() {
-            Some(base) => Store::open_on(options, move |_, _| Ok(Arc::new(base))).unwrap(),
+            Some(base) => Store::open_on(options, move |_, _, _| Ok(Arc::new(base))).unwrap(),
             None => Store::open(options).unwrap(),
         });
     }
