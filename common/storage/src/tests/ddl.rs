@@ -43,8 +43,15 @@ fn index_specifications_are_checked() {
         (doc! {"key": {"z": "2dsphere"}}, Err(238)),
         (doc! {"key": {"$**": 1, "x": 1}}, Err(238)),
         (doc! {"key": {"z": 1}, "partialFilterExpression": {"a": 1}}, Err(238)),
-        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}}, Err(238)),
         (doc! {"key": {"z": 1}, "collation": {"locale": "simple"}}, Ok(5)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}}, Err(86)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}, "name": "z_de"}, Ok(6)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de", "strength": 3}, "name": "z_de"}, Ok(6)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}, "name": "z_other"}, Err(85)),
+        (doc! {"key": {"q": 1}, "collation": {}}, Err(2)),
+        (doc! {"key": {"q": 1}, "collation": {"locale": "nowhere"}}, Err(2)),
+        (doc! {"key": {"q": "hashed"}, "collation": {"locale": "de"}}, Err(238)),
+        (doc! {"key": {"_id": 1}, "collation": {"locale": "de"}}, Err(2)),
         (doc! {"key": {"q": 1}, "frobnicate": 1}, Err(197)),
         (doc! {"name": "q"}, Err(9)),
     ];
@@ -53,7 +60,7 @@ fn index_specifications_are_checked() {
     }
     let names: Vec<String> =
         store.catalog().get(&ns("db.c")).unwrap().indexes.iter().map(|index| index.name.clone()).collect();
-    assert_eq!(names, ["_id_", "x_1", "x_hashed", "x_-1_a.b_1", "z_1"]);
+    assert_eq!(names, ["_id_", "x_1", "x_hashed", "x_-1_a.b_1", "z_1", "z_de"]);
     assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_-1_a.b_1").unwrap().hidden);
     store.set_index_hidden(&ns("db.c"), "x_1", true).unwrap();
     assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_1").unwrap().hidden);
