@@ -18,7 +18,8 @@ impl Draw {
     }
 
     fn word(&mut self) -> &'static str {
-        ["a", "A", "\u{e1}", "b", "B", "ab", "a b", "a-b", "10", "9", "", "\u{df}", "ss", "z", "\u{e4}"][self.next(15)]
+        ["a", "A", "\u{e1}", "b", "B", "ab", "a b", "a-b", "10", "9", "", "\u{df}", "ss", "z", "\u{e4}"]
+            [self.next(15)]
     }
 
     fn value(&mut self) -> Bson {
@@ -104,7 +105,8 @@ async fn every_plan_finds_the_same() {
         for (at, collation) in collations().into_iter().enumerate() {
             for (name, key) in [("a", doc! {"a": 1}), ("b", doc! {"b": -1, "a": 1}), ("x", doc! {"a.x": 1})] {
                 names.push(format!("{name}{at}"));
-                indexes.push(doc! {"key": key, "name": format!("{name}{at}"), "collation": collation.clone()});
+                indexes
+                    .push(doc! {"key": key, "name": format!("{name}{at}"), "collation": collation.clone()});
             }
             names.push(format!("p{at}"));
             indexes.push(doc! {
@@ -140,7 +142,8 @@ async fn every_plan_finds_the_same() {
             let pattern = [doc! {"a": 1}, doc! {"b": -1}, doc! {"b": -1, "a": 1}, doc! {"b": 1, "_id": 1}]
                 [draw.next(4)]
             .clone();
-            let by = Sort::parse(&RawDocumentBuf::try_from(&pattern).unwrap()).unwrap().under(collator(&asked));
+            let by =
+                Sort::parse(&RawDocumentBuf::try_from(&pattern).unwrap()).unwrap().under(collator(&asked));
             let ordered = host.all(with("sort", Bson::Document(pattern.clone()))).await;
             assert_eq!(sorted(ids(&ordered)), wanted, "{what} sorted by {pattern}");
             let keys: Vec<Vec<u8>> =
@@ -176,11 +179,17 @@ async fn the_collection_says_how_strings_compare() {
         let filter = doc! {path: "b"};
         assert!(found(doc! {"find": "c", "filter": filter, "collation": simple.clone()}).await.is_empty());
     }
-    assert_eq!(found(doc! {"find": "c", "filter": {"_id": "B"}, "collation": simple.clone()}).await, [bson!("B")]);
+    assert_eq!(
+        found(doc! {"find": "c", "filter": {"_id": "B"}, "collation": simple.clone()}).await,
+        [bson!("B")]
+    );
     let accents = doc! {"locale": "en", "strength": 1};
     let both = found(doc! {"find": "c", "filter": {"_id": "A"}, "collation": accents.clone()}).await;
     assert_eq!(both, [bson!("a"), bson!("\u{e1}")]);
-    assert_eq!(found(doc! {"find": "c", "sort": {"_id": -1}}).await, [bson!("B"), bson!("\u{e1}"), bson!("a")]);
+    assert_eq!(
+        found(doc! {"find": "c", "sort": {"_id": -1}}).await,
+        [bson!("B"), bson!("\u{e1}"), bson!("a")]
+    );
     let by_bytes = doc! {"find": "c", "sort": {"_id": 1}, "collation": simple.clone()};
     assert_eq!(found(by_bytes).await, [bson!("B"), bson!("a"), bson!("\u{e1}")]);
     let range = doc! {"find": "c", "filter": {"_id": {"$gte": "A", "$lt": "b"}}};
@@ -202,14 +211,18 @@ async fn the_collection_says_how_strings_compare() {
     let reply = host.run(update).await;
     assert_eq!((reply.get_i32("n"), reply.get_i32("nModified")), (Ok(3), Ok(3)), "{reply}");
     assert!(!reply.contains_key("upserted"));
-    let modified = host.run(doc! {"findAndModify": "c", "query": {"_id": "b"}, "remove": true, "collation": simple.clone()});
+    let modified = host
+        .run(doc! {"findAndModify": "c", "query": {"_id": "b"}, "remove": true, "collation": simple.clone()});
     assert_eq!(modified.await.get("value"), Some(&Bson::Null));
     let delete = doc! {"delete": "c", "deletes": [
         {"q": {"_id": "b"}, "limit": 1, "collation": simple}, {"q": {"_id": "b"}, "limit": 1}, {"q": {"s": "A"}, "limit": 0},
     ]};
     assert_eq!(host.run(delete).await.get_i32("n"), Ok(2));
     assert_eq!(found(doc! {"find": "c"}).await, [bson!("\u{e1}")]);
-    assert_eq!(host.code(doc! {"createIndexes": "c", "indexes": [{"key": {"h": "hashed"}, "name": "h"}]}).await, 238);
+    assert_eq!(
+        host.code(doc! {"createIndexes": "c", "indexes": [{"key": {"h": "hashed"}, "name": "h"}]}).await,
+        238
+    );
     let hashed = doc! {"key": {"h": "hashed"}, "name": "h", "collation": {"locale": "simple"}};
     host.run(doc! {"createIndexes": "c", "indexes": [hashed]}).await;
     assert_eq!(host.code(doc! {"create": "d", "collation": {}}).await, 2);
@@ -253,6 +266,7 @@ async fn explain_says_which_index_serves_strings() {
     assert_eq!(in_memory.get_document("winningPlan").unwrap().get_str("stage"), Ok("SORT"));
     // Indexes on one pattern are told apart by collation: a hint by pattern takes the one that serves.
     host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"s": 1}, "name": "simple"}]}).await;
-    let hinted = planner(doc! {"find": "c", "filter": {"s": "S1"}, "collation": collation, "hint": {"s": 1}}).await;
+    let hinted =
+        planner(doc! {"find": "c", "filter": {"s": "S1"}, "collation": collation, "hint": {"s": 1}}).await;
     assert_eq!(scan(&hinted).unwrap().0, "s");
 }

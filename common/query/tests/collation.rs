@@ -111,7 +111,9 @@ fn bounds_hold_keys_of_the_same_collation_only() {
             assert_eq!(found.fields[0].constrained, wanted, "{filter} under {query:?}, keys under {key:?}");
             // What the bounds leave out does not match.
             let ranges = bounds::key_ranges(&found, &pattern);
-            for value in [bson!("x"), bson!("X"), bson!(5), bson!({"b": "X"}), bson!({"b": 4}), bson!("\u{e9}")] {
+            for value in
+                [bson!("x"), bson!("X"), bson!(5), bson!({"b": "X"}), bson!({"b": 4}), bson!("\u{e9}")]
+            {
                 let doc = raw(&doc! {"a": value.clone()});
                 let mut bytes = Vec::new();
                 value::key::encode_bson_under(&mut bytes, &value, false, key.as_ref());
@@ -160,8 +162,11 @@ fn drain(mut run: Run) -> Vec<Document> {
 
 #[test]
 fn groups_and_accumulators() {
-    let documents: Vec<Document> =
-        ["a", "B", "A", "b", "c"].iter().enumerate().map(|(at, s)| doc! {"_id": at as i32, "s": *s}).collect();
+    let documents: Vec<Document> = ["a", "B", "A", "b", "c"]
+        .iter()
+        .enumerate()
+        .map(|(at, s)| doc! {"_id": at as i32, "s": *s})
+        .collect();
     let group = doc! {"$group": {"_id": "$s", "n": {"$sum": 1}, "ids": {"$push": "$_id"}}};
     let sorted = doc! {"$sort": {"_id": 1}};
     let wanted = vec![
@@ -217,11 +222,15 @@ fn expressions() {
         (bson!({"$maxN": {"n": 1, "input": ["b", "A"]}}), bson!(["b"])),
         (bson!({"$sortArray": {"input": ["b", "A", "a"], "sortBy": 1}}), bson!(["A", "a", "b"])),
         (bson!({"$let": {"vars": {"x": "A"}, "in": {"$eq": ["$$x", "a"]}}}), bson!(true)),
-        (bson!({"$switch": {"branches": [{"case": {"$eq": ["$s", "q"]}, "then": 1}], "default": 0}}), bson!(1)),
+        (
+            bson!({"$switch": {"branches": [{"case": {"$eq": ["$s", "q"]}, "then": 1}], "default": 0}}),
+            bson!(1),
+        ),
         (bson!({"$concat": ["a", "A"]}), bson!("aA")),
     ];
     for (expression, wanted) in rows {
-        let found = run(&[doc! {"$project": {"_id": 0, "v": expression.clone()}}], &caseless(), &[doc! {"s": "Q"}]);
+        let found =
+            run(&[doc! {"$project": {"_id": 0, "v": expression.clone()}}], &caseless(), &[doc! {"s": "Q"}]);
         assert_eq!(found, [doc! {"v": wanted}], "{expression}");
     }
 }
@@ -238,7 +247,11 @@ fn updates() {
         (doc! {"$max": {"a": "B"}}, doc! {"a": "a"}, doc! {"a": "B"}),
         (doc! {"$max": {"a": "B"}}, doc! {"a": "b"}, doc! {"a": "b"}),
         (doc! {"$min": {"a": "B"}}, doc! {"a": "c"}, doc! {"a": "B"}),
-        (doc! {"$push": {"a": {"$each": ["B"], "$sort": 1}}}, doc! {"a": ["c", "a"]}, doc! {"a": ["a", "B", "c"]}),
+        (
+            doc! {"$push": {"a": {"$each": ["B"], "$sort": 1}}},
+            doc! {"a": ["c", "a"]},
+            doc! {"a": ["a", "B", "c"]},
+        ),
         (doc! {"$set": {"a.$[e]": 1}}, doc! {"a": ["X", "y"]}, doc! {"a": [1, "y"]}),
         (doc! {"$set": {"a": "X"}}, doc! {"a": "x"}, doc! {"a": "X"}),
     ];

@@ -33,15 +33,15 @@ pub struct CreatedIndexes {
 }
 
 /// A change of the catalogue, put together in the commit section.
-struct CatalogChange<'a> {
-    ns: &'a Namespace,
-    uuid: Option<Uuid>,
-    command: RawDocumentBuf,
-    changed: Changed,
+pub(crate) struct CatalogChange<'a> {
+    pub(crate) ns: &'a Namespace,
+    pub(crate) uuid: Option<Uuid>,
+    pub(crate) command: RawDocumentBuf,
+    pub(crate) changed: Changed,
 }
 
 impl Shared {
-    fn commit_ddl<'a>(
+    pub(crate) fn commit_ddl<'a>(
         &self,
         build: impl FnOnce(OpTime, Catalog) -> Result<CatalogChange<'a>, Error>,
     ) -> Result<OpTime, Error> {
@@ -396,7 +396,7 @@ impl Store {
         })
     }
 
-    fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
+    pub(crate) fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
         let found = self.catalog().get(ns).cloned();
         let found = found.ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })?;
         if found.order == RecordOrder::Log {

@@ -197,7 +197,10 @@ fn delete(op: &SharedDoc) -> Result<BulkOperation, Fault> {
         }
     }
     let filter = filter.ok_or_else(|| missing("bulkWrite.ops.filter"))?;
-    Ok(BulkOperation::Delete { ns, statement: DeleteStatement { filter, multi, hint, collation, raw: raw.into() } })
+    Ok(BulkOperation::Delete {
+        ns,
+        statement: DeleteStatement { filter, multi, hint, collation, raw: raw.into() },
+    })
 }
 
 /// The operation as a statement of the older command: other names, and without the operation's own.

@@ -226,7 +226,11 @@ mod tests {
                     "Cannot set 'awaitData' without also setting 'tailable'",
                 ),
                 (doc! {"find": "c", "max": {"a": 1}}, 238, ""),
-                (doc! {"find": "c", "collation": {"locale": "haw"}}, 238, "collation with locale 'haw' is not implemented by this server"),
+                (
+                    doc! {"find": "c", "collation": {"locale": "haw"}},
+                    238,
+                    "collation with locale 'haw' is not implemented by this server",
+                ),
                 (doc! {"find": "c", "collation": {"locale": "de", "strength": 9}}, 2, ""),
                 (doc! {"find": "c", "collation": {"strength": 2}}, 40414, ""),
                 (doc! {"find": "c", "hint": 3}, 9, "Hint must be a string or an object"),

@@ -7,7 +7,7 @@ use types::{Code, Fault, Namespace, Uuid};
 use value::Collation;
 
 /// The largest size of a capped collection: a pebibyte.
-const CAPPED_BYTES_MAX: i64 = 1 << 50;
+pub(super) const CAPPED_BYTES_MAX: i64 = 1 << 50;
 
 /// A `create` command.
 #[derive(Debug, Clone, PartialEq)]

@@ -37,7 +37,11 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     let parse = parse_aggregate(ctx, &aggregate, collection.as_deref())?;
     let planned = PlannedPipeline::new(host, &aggregate, &parse, &view)?;
     let with_sort_key = ctx.routing.as_ref().is_some_and(|routing| routing.with_sort_key);
-    let sort_key = if with_sort_key { last_sort(&aggregate.pipeline)?.map(|sort| sort.under(parse.collation.clone())) } else { None };
+    let sort_key = if with_sort_key {
+        last_sort(&aggregate.pipeline)?.map(|sort| sort.under(parse.collation.clone()))
+    } else {
+        None
+    };
     let run = Run::new(&planned.rest, limits::BLOCKING_STAGE_BYTES_MAX);
     let input = match planned.source {
         Some(documents) => Input::Documents(documents.into()),

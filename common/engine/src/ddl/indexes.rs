@@ -36,13 +36,13 @@ pub(crate) async fn create_indexes(
             create_quietly(engine, &request.ns)?
         }
     };
-    let specs: Vec<RawDocumentBuf> =
-        request
+    let specs: Vec<RawDocumentBuf> = request
         .indexes
         .iter()
         // That on `_id` is there; what it has to be storage knows.
         .filter(|spec| !spec.is_id() || spec.collation != Collation::Inherited)
-        .map(|spec| spec.spec.clone()).collect();
+        .map(|spec| spec.spec.clone())
+        .collect();
     let (before, after) = match specs.is_empty() {
         true => (collection.indexes.len(), collection.indexes.len()),
         false => {

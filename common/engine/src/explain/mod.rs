@@ -168,7 +168,8 @@ impl Telling<'_> {
                 "rejectedPlans": rejected,
             },
         };
-        if let (Some(collation), Ok(planner)) = (&self.collation, explained.get_document_mut("queryPlanner")) {
+        if let (Some(collation), Ok(planner)) = (&self.collation, explained.get_document_mut("queryPlanner"))
+        {
             planner.insert("collation", crate::plan::explain::document(collation.resolved()));
         }
         explained

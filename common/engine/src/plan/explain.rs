@@ -149,8 +149,11 @@ fn shown_bounds(plan: &Plan, bounds: &Bounds) -> Document {
     for ((name, value), field) in bounds.key_pattern.iter().flatten().zip(&bounds.fields.fields) {
         let descending = value::number::Number::from_raw(value).is_some_and(|number| number.to_f64() < 0.0);
         let reversed = descending != (plan.direction == Direction::Backward);
-        let mut texts: Vec<String> =
-            field.intervals.iter().map(|interval| text(interval, reversed, bounds.collation.is_some())).collect();
+        let mut texts: Vec<String> = field
+            .intervals
+            .iter()
+            .map(|interval| text(interval, reversed, bounds.collation.is_some()))
+            .collect();
         if reversed {
             texts.reverse();
         }

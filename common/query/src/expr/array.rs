@@ -210,7 +210,11 @@ fn index_of_array(operands: &[Value], collation: Option<&Collator>) -> Result<Va
         );
     };
     let found = bounds("$indexOfArray", rest, elements.len())?.and_then(|(start, end)| {
-        elements.get(start..end)?.iter().position(|element| equal(element, value, collation)).map(|index| index + start)
+        elements
+            .get(start..end)?
+            .iter()
+            .position(|element| equal(element, value, collation))
+            .map(|index| index + start)
     });
     Ok(Some(Bson::Int32(found.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1))))
 }

@@ -21,23 +21,33 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator { name: "$max", shape: Shape::Comparing(Arity::Any, |values, by| unary("$max", values, by)) },
     Operator {
         name: "$maxN",
-        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| bounded("$maxN", named.get(0), named.get(1), by)),
+        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| {
+            bounded("$maxN", named.get(0), named.get(1), by)
+        }),
     },
     Operator { name: "$min", shape: Shape::Comparing(Arity::Any, |values, by| unary("$min", values, by)) },
     Operator {
         name: "$minN",
-        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| bounded("$minN", named.get(0), named.get(1), by)),
+        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| {
+            bounded("$minN", named.get(0), named.get(1), by)
+        }),
     },
-    Operator { name: "$stdDevPop", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevPop", values, None)) },
-    Operator { name: "$stdDevSamp", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevSamp", values, None)) },
+    Operator {
+        name: "$stdDevPop",
+        shape: Shape::Plain(Arity::Any, |values| unary("$stdDevPop", values, None)),
+    },
+    Operator {
+        name: "$stdDevSamp",
+        shape: Shape::Plain(Arity::Any, |values| unary("$stdDevSamp", values, None)),
+    },
     Operator { name: "$sum", shape: Shape::Plain(Arity::Any, |values| unary("$sum", values, None)) },
 ];
 
 const INPUT_AND_N: &[super::operator::Param] = &[required("input"), required("n")];
 
 fn unary(name: &str, values: &[Value], collation: Option<&Collator>) -> Result<Value, Fault> {
-    let state =
-        accumulator::unary(name, collation).ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
+    let state = accumulator::unary(name, collation)
+        .ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
     match values {
         [Some(Bson::Array(elements))] => collect(state, elements),
         _ => collect(state, values.iter().flatten()),
@@ -55,12 +65,7 @@ fn collect<'a>(
     from_raw(result.as_raw_bson_ref()).map(Some)
 }
 
-fn bounded(
-    name: &str,
-    input: &Value,
-    n: &Value,
-    collation: Option<&Collator>,
-) -> Result<Value, Fault> {
+fn bounded(name: &str, input: &Value, n: &Value, collation: Option<&Collator>) -> Result<Value, Fault> {
     let n = accumulator::checked_n(n)?;
     match input {
         Some(Bson::Array(elements)) => {

@@ -74,9 +74,10 @@ fn test_implies(query: &Test, filter: &Test) -> bool {
         }
         (Test::Compare(Comparison::Eq, operand), Test::In(set)) => {
             comparable(operand, set.collation())
-                && set.values().flatten().any(|value| {
-                    order::compare_under(value, operand.value(), operand.collation()).is_eq()
-                })
+                && set
+                    .values()
+                    .flatten()
+                    .any(|value| order::compare_under(value, operand.value(), operand.collation()).is_eq())
         }
         (Test::Compare(comparison, operand), Test::Compare(wanted, bound)) => {
             comparison_implies(*comparison, operand, *wanted, bound)

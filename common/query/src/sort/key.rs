@@ -31,7 +31,9 @@ pub(super) fn of(sort: &Sort, doc: &RawDocument) -> Result<Vec<u8>, Fault> {
     for (path, (_, descending)) in sort.paths.iter().zip(&sort.fields) {
         match reach(doc, path, 0)? {
             Reached::Missing => key::encode_missing(&mut out, *descending),
-            Reached::Value(field) => key::encode_under(&mut out, field.value()?, *descending, sort.collation()),
+            Reached::Value(field) => {
+                key::encode_under(&mut out, field.value()?, *descending, sort.collation())
+            }
             Reached::Array(..) => {
                 let mut best: Option<Vec<u8>> = None;
                 each(sort, doc, &mut |tuple| {

@@ -56,7 +56,10 @@ fn ids_are_one_where_the_collation_says_so() {
     assert_eq!(ids(&store, "d.plain"), ["10", "9", "A", "Z", "a", "b", "z", "\u{e4}"]);
     let catalog = store.catalog();
     let collection = catalog.get(&ns("d.c")).unwrap();
-    assert_eq!(collection.indexes[0].spec.get_document("collation").unwrap().get_i32("strength").ok(), Some(2));
+    assert_eq!(
+        collection.indexes[0].spec.get_document("collation").unwrap().get_i32("strength").ok(),
+        Some(2)
+    );
     // Found and removed by an id that is equal; another spelling of it is another value all the same.
     let key = collection.record_key(bson::RawBsonRef::String("a"));
     let old = store.snapshot().get(collection, &key).unwrap().unwrap();
@@ -105,9 +108,13 @@ fn indexes_inherit_the_collation_or_name_their_own() {
     assert_eq!(duplicate_of(second), "inherits");
     store.drop_index(&ns("d.c"), "inherits").unwrap();
     insert(&store, "d.c", &doc! {"_id": 2, "u": "\u{e1}"}).unwrap();
-    assert_eq!(duplicate_of(insert(&store, "d.c", &doc! {"_id": 3, "u": {"x": "a"}}).and_then(|()| {
-        insert(&store, "d.c", &doc! {"_id": 4, "u": {"x": "A"}})
-    })), "second");
+    assert_eq!(
+        duplicate_of(
+            insert(&store, "d.c", &doc! {"_id": 3, "u": {"x": "a"}})
+                .and_then(|()| { insert(&store, "d.c", &doc! {"_id": 4, "u": {"x": "A"}}) })
+        ),
+        "second"
+    );
     store.drop_index(&ns("d.c"), "second").unwrap();
     insert(&store, "d.c", &doc! {"_id": 4, "u": "A"}).unwrap();
     assert_eq!(duplicate_of(insert(&store, "d.c", &doc! {"_id": 5, "u": "A"})), "simple");

@@ -176,3 +176,57 @@ fn keys_that_an_engine_cannot_take_are_refused() {
         store.force_checkpoint().unwrap();
     }
 }
+
+/// Whatever a writer does meanwhile, nothing that was acknowledged before the exchange is lost.
+#[test]
+fn a_collection_becomes_capped_while_it_is_written_to() {
+    let (_dir, store) = store();
+    let store = std::sync::Arc::new(store);
+    store.create_indexes(&ns("db.c"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
+    for id in 0..1200 {
+        put(&store, "db.c", id, Some(&doc! {"_id": id, "x": id})).unwrap();
+    }
+    let writer = std::thread::spawn({
+        let store = std::sync::Arc::clone(&store);
+        move || {
+            let mut written = Vec::new();
+            for id in 2000..2040 {
+                let catalog = store.catalog();
+                let collection = catalog.get(&ns("db.c")).unwrap();
+                let capped = collection.capped.is_some();
+                let mut batch = store.batch(store.snapshot());
+                let done = batch
+                    .insert(collection, &raw(&doc! {"_id": id}))
+                    .and_then(|_| batch.commit(CommitMeta::default()));
+                match done {
+                    Ok(_) => written.push(id),
+                    // Prepared against the collection as it was.
+                    Err(error) => assert!(!capped || matches!(error, Error::WriteConflict), "{error}"),
+                }
+                std::thread::yield_now();
+            }
+            written
+        }
+    });
+    store.convert_to_capped(&ns("db.c"), 1 << 20).unwrap();
+    let written = writer.join().unwrap();
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("db.c")).unwrap();
+    assert_eq!(collection.capped.unwrap().bytes_max, 1 << 20);
+    assert_eq!(collection.indexes.iter().map(|index| index.name.as_str()).collect::<Vec<_>>(), ["_id_"]);
+    assert_eq!(catalog.all().count(), 1, "a copy is left");
+    let snapshot = store.snapshot();
+    let ids: Vec<i32> = snapshot
+        .scan(collection, &value::interval::KeyRange::all(), crate::Direction::Forward)
+        .map(|record| record.unwrap().1.get_i32("_id").unwrap())
+        .collect();
+    let wanted: Vec<i32> = (0..1200).chain(written).collect();
+    assert_eq!(ids, wanted);
+    // Again, and smaller: the newest stay.
+    store.convert_to_capped(&ns("db.c"), 256).unwrap();
+    let catalog = store.catalog();
+    let stats = store.stats(catalog.get(&ns("db.c")).unwrap());
+    assert!(stats.records > 0 && stats.bytes <= 256, "{stats:?}");
+    let missing = store.convert_to_capped(&ns("db.none"), 256).unwrap_err();
+    assert!(matches!(missing, Error::NamespaceNotFound { .. }));
+}

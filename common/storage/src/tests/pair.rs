@@ -79,7 +79,9 @@ fn index(number: usize) -> Document {
         2 => doc! {"key": {"u": 1}, "name": "u", "unique": true, "sparse": true},
         3 => doc! {"key": {"x": "hashed"}, "name": "h"},
         4 => doc! {"key": {"$**": 1}, "name": "w", "collation": {"locale": "en", "strength": 1}},
-        _ => doc! {"key": {"s": -1, "p": 1}, "name": "p", "partialFilterExpression": {"x": 3}, "collation": {"locale": "sv"}},
+        _ => {
+            doc! {"key": {"s": -1, "p": 1}, "name": "p", "partialFilterExpression": {"x": 3}, "collation": {"locale": "sv"}}
+        }
     }
 }
 

@@ -74,17 +74,16 @@ async fn search(
     }
     for _ in 0..single_write::SEARCHES_MAX {
         ctx.check(Instant::now())?;
-        let found =
-            single_write::find_one(
-                node,
-                ctx,
-                &modify.ns,
-                &modify.filter,
-                modify.sort.as_ref(),
-                &modify.collation,
-                parse,
-            )
-            .await?;
+        let found = single_write::find_one(
+            node,
+            ctx,
+            &modify.ns,
+            &modify.filter,
+            modify.sort.as_ref(),
+            &modify.collation,
+            parse,
+        )
+        .await?;
         let route = node.routing.route(&modify.ns).await?;
         let Some(found) = found else {
             return match &modify.action {

@@ -42,7 +42,8 @@ pub(super) async fn run(
     }
     for _ in 0..SEARCHES_MAX {
         ctx.check(Instant::now())?;
-        let Some(found) = find_one(node, ctx, batch.ns, change.filter, change.sort, change.collation, parse).await?
+        let Some(found) =
+            find_one(node, ctx, batch.ns, change.filter, change.sort, change.collation, parse).await?
         else {
             return match change.upsert {
                 Some(what) => upsert(node, ctx, batch, index, change, what, parse).await,

@@ -162,10 +162,7 @@ pub(super) fn parse(field: &str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> 
 
 fn unary_operand(name: &str, operand: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Expr, Fault> {
     if matches!(operand, RawBsonRef::Array(_)) {
-        return Err(Fault::new(
-            Code::Location(40237),
-            format!("The {name} accumulator is a unary operator"),
-        ));
+        return Err(Fault::new(Code::Location(40237), format!("The {name} accumulator is a unary operator")));
     }
     Expr::parse(operand, parsing.scope, parsing.ctx)
 }

@@ -7,8 +7,8 @@ use crate::update::operand::{Operand, index_name};
 use bson::RawBsonRef;
 use std::collections::HashSet;
 use types::{Code, Fault};
-use value::{Collator, key};
 use value::number::Number;
+use value::{Collator, key};
 
 /// Writes an array of these elements.
 pub(super) fn write(name: &str, elements: &[Field<'_>], writer: &mut Writer) {

@@ -8,9 +8,9 @@ use crate::sort::Sort;
 use crate::update::operand::{Operand, same};
 use bson::{RawBsonRef, RawDocumentBuf};
 use types::Fault;
+use value::Collator;
 use value::number::Number;
 use value::order;
-use value::Collator;
 
 /// What is pushed, and how.
 #[derive(Debug)]
