@@ -10,7 +10,7 @@ use crate::scan::Direction;
 use crate::snapshot::Snapshot;
 use crate::{CommitMeta, Error, Store};
 use bson::raw::cstr;
-use bson::{RawDocument, RawDocumentBuf, rawdoc};
+use bson::{RawDocumentBuf, rawdoc};
 use std::ops::Bound;
 use std::sync::Arc;
 use types::{Code, Fault, Namespace, OpTime, Timestamp};
@@ -99,7 +99,7 @@ impl Store {
             if overtaken {
                 return Err(change::aborted());
             }
-            let changed = change::rename(catalog, target, Some(source), &to, at.ts)?;
+            let changed = change::rename(catalog, target, Some(source.as_ref()), &to, at.ts)?;
             Ok(CatalogChange { ns: &from, uuid: Some(target.uuid), command, changed })
         });
         match done {
