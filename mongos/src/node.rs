@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch as watch_channel;
 use types::{Fault, SessionId, ShardId, Timestamp};
-use value::SharedDoc;
+use value::{Collator, SharedDoc};
 
 /// How long tasks may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -170,13 +170,19 @@ impl Node {
         self.shards.ask_member(&shard, host, ctx, request).await
     }
 
-    /// What filters and pipelines of one command are parsed with.
+    /// What filters and pipelines of one command are parsed with, towards one route: the collation is the command's, or else that
+    /// of the collection. A collection that is not sharded lies on one shard, which knows its collation itself.
     ///
     /// # Errors
     /// What is wrong with the command's `let`.
-    pub fn parse_context(&self, let_vars: Option<&SharedDoc>) -> Result<ParseContext, Fault> {
-        let context =
-            ParseContext::at(runtime::clock::now_millis()).with_cluster_time(Some(self.clock.latest()));
+    pub fn parse_context(
+        &self,
+        let_vars: Option<&SharedDoc>,
+        collation: Option<Collator>,
+    ) -> Result<ParseContext, Fault> {
+        let context = ParseContext::at(runtime::clock::now_millis())
+            .with_cluster_time(Some(self.clock.latest()))
+            .with_collation(collation);
         match let_vars {
             Some(vars) => {
                 let values = query::expr::evaluate_let(vars, &context)?;

@@ -49,6 +49,7 @@ fn mongosh_uses_the_cluster() {
     }
     check("mongosh, cities", &mut mongosh(&program, &cluster, &cluster.uri(), "30-cities.js", &extra));
     check("mongosh, CRUD", &mut mongosh(&program, &cluster, &cluster.uri(), "40-crud.js", &extra));
+    check("mongosh, collation", &mut mongosh(&program, &cluster, &cluster.uri(), "45-collation.js", &extra));
 
     let mut status = Command::new(&program);
     status.args(["--quiet", "--norc", &cluster.uri(), "--eval", "sh.status()"]).env("HOME", cluster.dir());
@@ -122,6 +123,7 @@ fn pymongo_uses_the_cluster() {
 #[test]
 fn pymongo_finds_what_a_model_finds() {
     pymongo("test_model.py");
+    pymongo("test_collation.py");
 }
 
 /// Numbered statements sent again, also through another router and after the shards were killed.

@@ -6,7 +6,7 @@ use command::Context;
 use query::context::ParseContext;
 use std::time::Instant;
 use types::{Code, Fault};
-use value::SharedDoc;
+use value::{Collator, SharedDoc};
 
 /// How many documents are looked at between two looks at the clock.
 const DOCUMENTS_PER_CHECK: u32 = 64;
@@ -43,8 +43,14 @@ impl<'a> Interrupt<'a> {
 ///
 /// # Errors
 /// Those of the expressions in `let`.
-pub(crate) fn parse_context(ctx: &Context, let_vars: Option<&SharedDoc>) -> Result<ParseContext, Fault> {
-    let base = ParseContext::at(runtime::clock::now_millis()).with_cluster_time(ctx.envelope.cluster_time);
+pub(crate) fn parse_context(
+    ctx: &Context,
+    let_vars: Option<&SharedDoc>,
+    collation: Option<Collator>,
+) -> Result<ParseContext, Fault> {
+    let base = ParseContext::at(runtime::clock::now_millis())
+        .with_cluster_time(ctx.envelope.cluster_time)
+        .with_collation(collation);
     match let_vars {
         None => Ok(base),
         Some(vars) => {

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::sync::Arc;
 use storage::{Index, Predicate, Predicates};
 use types::Fault;
+use value::Collator;
 
 /// The query language for partial indexes; every store that an engine works on is opened with it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,9 +23,13 @@ impl Predicate for Partial {
 }
 
 impl Predicates for PartialFilters {
-    fn compile(&self, filter: &RawDocument) -> Result<Arc<dyn Predicate>, Fault> {
+    fn compile(
+        &self,
+        filter: &RawDocument,
+        collation: Option<&Collator>,
+    ) -> Result<Arc<dyn Predicate>, Fault> {
         // No expression that looks at the clock is allowed.
-        let matcher = Matcher::parse(filter, &ParseContext::at(0))?;
+        let matcher = Matcher::parse(filter, &ParseContext::at(0).with_collation(collation.cloned()))?;
         check_partial_filter(&matcher)?;
         Ok(Arc::new(Partial(matcher)))
     }

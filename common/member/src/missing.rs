@@ -7,7 +7,6 @@ pub const MISSING: &[&str] = &[
     "cleanupOrphaned",
     "commitTransaction",
     "compact",
-    "convertToCapped",
     "createRole",
     "createUser",
     "dropRole",

@@ -252,8 +252,12 @@ impl Batch {
     ) -> Result<(), Error> {
         check_size(collection, new)?;
         let same_id = match collection.order {
-            RecordOrder::Id => collection.record_key(document_id(new)?) == record_key,
-            RecordOrder::Number => value::order::compare(document_id(old)?, document_id(new)?).is_eq(),
+            RecordOrder::Id if collection.collation.is_none() => {
+                collection.record_key(document_id(new)?) == record_key
+            }
+            RecordOrder::Id | RecordOrder::Number => {
+                value::order::compare(document_id(old)?, document_id(new)?).is_eq()
+            }
             RecordOrder::Log => return Err(not_writable(collection)),
         };
         if !same_id {

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::capped::Capped;
 use crate::catalog::Catalog;
-use crate::collection::{Collection, CollectionId, Index, RecordOrder};
+use crate::collection::{Collection, CollectionId, Index, RecordOrder, collation_of};
 use crate::index;
 use crate::keyspace::{self, Ident};
 use crate::versions::Value;
@@ -57,9 +57,13 @@ impl Fresh<'_> {
 
     pub(crate) fn create(&self, mut catalog: Catalog, at: Timestamp) -> Result<Changed, Error> {
         let Fresh { ns, uuid, options, capped, ident } = *self;
+        let collation = collation_of(options)?;
         let id_index = match capped {
-            None => Index::clustered(ident, ns, at)?,
-            Some(_) => Index::new(ident + 1, ns, index::id_spec(), None)?.with(Some(at), index::id_spec())?,
+            None => Index::clustered(ident, ns, at, collation.as_ref())?,
+            Some(_) => {
+                let spec = index::id_spec(collation.as_ref());
+                Index::new(ident + 1, ns, spec.clone(), None)?.with(Some(at), spec)?
+            }
         };
         let collection = Collection {
             ns: ns.clone(),
@@ -68,6 +72,7 @@ impl Fresh<'_> {
             options: options.to_owned(),
             order: if capped.is_some() { RecordOrder::Number } else { RecordOrder::Id },
             capped,
+            collation,
             indexes: vec![Arc::new(id_index)],
             version: at,
         };

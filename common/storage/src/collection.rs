@@ -11,6 +11,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use types::{Namespace, Timestamp, Uuid};
+use value::Collator;
 
 /// The key of a record within its collection: the encoded `_id`; the number, big-endian, in a capped collection; the encoded
 /// time in the oplog.
@@ -47,6 +48,8 @@ pub struct Collection {
     pub order: RecordOrder,
     /// The bounds of a capped collection.
     pub capped: Option<Capped>,
+    /// How strings compare where a request does not say; `None` is by bytes.
+    pub collation: Option<Collator>,
     /// The one on `_id` first, the others in the order of their creation.
     pub indexes: Vec<Arc<Index>>,
     /// Time of the definition's last change; a batch prepared against another one does not commit.
@@ -94,6 +97,7 @@ impl Collection {
             options: bson::rawdoc! { "capped": true, "size": size, "autoIndexId": false },
             order: RecordOrder::Log,
             capped: Some(Capped { bytes_max, records_max: None }),
+            collation: None,
             indexes: Vec::new(),
             version: Timestamp::ZERO,
         })
@@ -104,10 +108,11 @@ impl Collection {
         self.indexes.iter().find(|index| index.name == name)
     }
 
-    /// The key of the record with that `_id`, where records are ordered by it.
+    /// The key of the record with that `_id`, where records are ordered by it: under the collation of the collection, so that
+    /// ids which it calls equal are one.
     pub fn record_key(&self, id: RawBsonRef<'_>) -> RecordKey {
         let mut key = Vec::with_capacity(16);
-        value::key::encode(&mut key, id, false);
+        value::key::encode_under(&mut key, id, false, self.collation.as_ref());
         Bytes::from(key)
     }
 
@@ -141,6 +146,7 @@ impl Collection {
         let uuid = doc.get("uuid").ok().flatten().and_then(Uuid::from_bson).ok_or_else(|| damaged("uuid"))?;
         let options = doc.get_document("options").map_err(|_| damaged("options"))?.to_owned();
         let capped = Capped::of(&options)?;
+        let collation = collation_of(&options)?;
         let mut indexes = Vec::new();
         for index in doc.get_array("indexes").map_err(|_| damaged("indexes"))? {
             let index = index.ok().and_then(|index| index.as_document()).ok_or_else(|| damaged("indexes"))?;
@@ -155,10 +161,16 @@ impl Collection {
             options,
             order: if capped.is_some() { RecordOrder::Number } else { RecordOrder::Id },
             capped,
+            collation,
             indexes,
             version: doc.get_timestamp("version").map_err(|_| damaged("version"))?.into(),
         })
     }
+}
+
+/// The `collation` of a collection's options or an index's specification.
+pub(crate) fn collation_of(options: &RawDocument) -> Result<Option<Collator>, Error> {
+    Ok(Collator::stored(options.get_document("collation").ok())?)
 }
 
 impl Index {
@@ -170,7 +182,10 @@ impl Index {
         predicates: Option<&Arc<dyn Predicates>>,
     ) -> Result<Index, Error> {
         let partial = match spec.get_document("partialFilterExpression") {
-            Ok(filter) => Some(crate::predicate::compile(predicates, filter)?),
+            Ok(filter) => {
+                let collation = collation_of(&spec)?;
+                Some(crate::predicate::compile(predicates, filter, collation.as_ref())?)
+            }
             Err(_) => None,
         };
         Index::parse(ident, ns, spec, partial)
@@ -186,6 +201,7 @@ impl Index {
         let key = spec.get_document("key").map_err(|_| damaged("key"))?.to_owned();
         let flag = |name: &str| spec.get_bool(name).unwrap_or(false);
         let pattern = Pattern::parse(&key, spec.get_document("wildcardProjection").ok())?;
+        let pattern = pattern.under(collation_of(&spec)?);
         Ok(Index {
             id: IndexId(ident),
             ns: ns.clone(),
@@ -206,8 +222,13 @@ impl Index {
     }
 
     /// The index that is the order of the records of the collection with this ident.
-    pub(crate) fn clustered(ident: Ident, ns: &Namespace, ready: Timestamp) -> Result<Index, Error> {
-        let mut index = Index::parse(ident, ns, crate::index::id_spec(), None)?;
+    pub(crate) fn clustered(
+        ident: Ident,
+        ns: &Namespace,
+        ready: Timestamp,
+        collation: Option<&Collator>,
+    ) -> Result<Index, Error> {
+        let mut index = Index::parse(ident, ns, crate::index::id_spec(collation), None)?;
         index.clustered = true;
         index.ready = Some(ready);
         Ok(index)
@@ -244,6 +265,11 @@ impl Index {
             Some(partial) if !partial.passes(doc)? => Ok(Keys::default()),
             _ => crate::index::keys(&self.pattern, self.sparse, doc),
         }
+    }
+
+    /// How strings are ordered in its keys; `None` is by bytes.
+    pub fn collation(&self) -> Option<&Collator> {
+        self.pattern.collation.as_ref()
     }
 
     /// Whether this is the index on `_id`.

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::capped::Capped;
 use crate::catalog::Catalog;
 use crate::change::{self, Changed, Fresh, aborted};
-use crate::collection::{Collection, Index, RecordOrder};
+use crate::collection::{Collection, Index, RecordOrder, collation_of};
 use crate::commit::Outgoing;
 use crate::index::{self, Requested};
 use crate::keyspace::Ident;
@@ -33,15 +33,15 @@ pub struct CreatedIndexes {
 }
 
 /// A change of the catalogue, put together in the commit section.
-struct CatalogChange<'a> {
-    ns: &'a Namespace,
-    uuid: Option<Uuid>,
-    command: RawDocumentBuf,
-    changed: Changed,
+pub(crate) struct CatalogChange<'a> {
+    pub(crate) ns: &'a Namespace,
+    pub(crate) uuid: Option<Uuid>,
+    pub(crate) command: RawDocumentBuf,
+    pub(crate) changed: Changed,
 }
 
 impl Shared {
-    fn commit_ddl<'a>(
+    pub(crate) fn commit_ddl<'a>(
         &self,
         build: impl FnOnce(OpTime, Catalog) -> Result<CatalogChange<'a>, Error>,
     ) -> Result<OpTime, Error> {
@@ -99,6 +99,7 @@ impl Store {
     ) -> Result<Arc<Collection>, Error> {
         check_options(options)?;
         let capped = Capped::of(options)?;
+        let collation = collation_of(options)?;
         let mut free = self.shared.ddl.lock();
         if self.catalog().get(ns).is_some() {
             return Err(Error::NamespaceExists { ns: ns.clone() });
@@ -109,7 +110,7 @@ impl Store {
         for (name, value) in options.iter().flatten() {
             command.append(name, value);
         }
-        command.append(cstr!("idIndex"), index::id_spec());
+        command.append(cstr!("idIndex"), index::id_spec(collation.as_ref()));
         let fresh = Fresh { ns, uuid, options, capped, ident: *free };
         self.shared.commit_ddl(|at, catalog| {
             let changed = fresh.create(catalog, at.ts)?;
@@ -198,7 +199,7 @@ impl Store {
         let mut awaited: Vec<String> = Vec::new();
         for spec in specs {
             let all = collection.indexes.iter().chain(&fresh).map(AsRef::as_ref);
-            match index::parse(spec, all)? {
+            match index::parse(spec, all, collection.collation.as_ref())? {
                 Requested::New(spec) => {
                     let ident = *free + fresh.len() as Ident;
                     let index = Index::new(ident, ns, spec, self.shared.options.predicates.as_ref())?;
@@ -395,7 +396,7 @@ impl Store {
         })
     }
 
-    fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
+    pub(crate) fn existing(&self, ns: &Namespace) -> Result<Arc<Collection>, Error> {
         let found = self.catalog().get(ns).cloned();
         let found = found.ok_or_else(|| Error::NamespaceNotFound { ns: ns.clone() })?;
         if found.order == RecordOrder::Log {

@@ -12,6 +12,7 @@ mod checkpoint;
 mod collection;
 mod commit;
 mod control;
+mod convert;
 mod counts;
 mod ddl;
 mod error;

@@ -1,4 +1,4 @@
-//! Filters of partial indexes. Storage knows no query language: whoever opens a store says how a filter becomes a predicate.
+//! Filters of partial indexes, under the collation of the index. Storage knows no query language: whoever opens a store says how a filter becomes a predicate.
 
 use crate::Error;
 use bson::RawDocument;
@@ -6,6 +6,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 use types::Fault;
+use value::Collator;
 
 /// Whether a document passes a filter.
 pub trait Predicate: Any + Debug + Send + Sync {
@@ -18,16 +19,21 @@ pub trait Predicate: Any + Debug + Send + Sync {
 pub trait Predicates: Send + Sync {
     /// # Errors
     /// An expression that a partial index cannot have.
-    fn compile(&self, filter: &RawDocument) -> Result<Arc<dyn Predicate>, Fault>;
+    fn compile(
+        &self,
+        filter: &RawDocument,
+        collation: Option<&Collator>,
+    ) -> Result<Arc<dyn Predicate>, Fault>;
 }
 
 /// A store that was opened without [`Predicates`] has no partial indexes.
 pub(crate) fn compile(
     predicates: Option<&Arc<dyn Predicates>>,
     filter: &RawDocument,
+    collation: Option<&Collator>,
 ) -> Result<Arc<dyn Predicate>, Error> {
     match predicates {
-        Some(predicates) => Ok(predicates.compile(filter)?),
+        Some(predicates) => Ok(predicates.compile(filter, collation)?),
         None => Err(Error::NotImplemented("partial index".to_owned())),
     }
 }

@@ -15,7 +15,6 @@ use crate::fail;
 use crate::import::{Importing, LOG_START, imported, place_of};
 use crate::index::{self, Builds};
 use crate::keyspace::{self, Ident, Range};
-use crate::oplog::collection::EntryCounts;
 use crate::oplog::side::{self, SideWrite};
 use crate::oplog::{Begun, Log, Record, diff};
 use crate::options::{EngineKind, Options};
@@ -173,7 +172,6 @@ pub(crate) fn recover(
         importing: Mutex::new(importing),
         closed: AtomicBool::new(false),
         numbers: NumberTable::default(),
-        log_counts: EntryCounts::default(),
         commit: Mutex::new(()),
         ddl: Mutex::new(next_ident),
         catalog_changed: Condvar::new(),

@@ -9,7 +9,6 @@ use crate::collection::{Collection, RecordOrder};
 use crate::control::Control;
 use crate::counts::{CollectionStats, Counts};
 use crate::import::Importing;
-use crate::oplog::collection::EntryCounts;
 use crate::oplog::{Log, LogStats, OplogReader};
 use crate::options::Options;
 use crate::pins::Registry;
@@ -61,7 +60,6 @@ pub(crate) struct Shared {
     pub is_importing: AtomicBool,
     pub closed: AtomicBool,
     pub numbers: NumberTable,
-    pub log_counts: EntryCounts,
     /// The commit section.
     pub commit: Mutex<()>,
     /// Changes of the catalogue, one after the other; holds the next free ident.
@@ -345,7 +343,7 @@ impl Store {
     pub fn stats(&self, collection: &Collection) -> CollectionStats {
         if collection.order == RecordOrder::Log {
             // A log that cannot be read is told by whoever reads it.
-            let records = self.shared.log_counts.count(&self.shared.log).unwrap_or(0);
+            let records = self.shared.log.entries().unwrap_or(0);
             return CollectionStats { records, bytes: self.shared.log.bytes(), indexes: Vec::new() };
         }
         let positive = |number: i64| u64::try_from(number).unwrap_or(0);

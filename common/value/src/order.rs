@@ -2,7 +2,9 @@
 //! A total order over all types. Numbers compare by value across their types, strings by bytes, embedded documents field by
 //! field (type, then name, then value). [`crate::key`] writes bytes that sort the same way.
 
+use crate::collation::{Collator, is_collatable, is_collatable_bson};
 use crate::element::{BinaryView, Elements, View, with_view};
+use crate::key;
 use bson::{Bson, Document, RawBsonRef, RawDocument};
 use std::cmp::Ordering;
 
@@ -11,6 +13,31 @@ pub fn compare(left: RawBsonRef<'_>, right: RawBsonRef<'_>) -> Ordering {
     match (View::of_raw(left), View::of_raw(right)) {
         (Some(left), Some(right)) => compare_views(&left, &right),
         _ => with_view(left, |left| with_view(right, |right| compare_views(&left, &right))),
+    }
+}
+
+/// Compares two values under a collation, if there is one: as their keys compare.
+pub fn compare_under(left: RawBsonRef<'_>, right: RawBsonRef<'_>, collation: Option<&Collator>) -> Ordering {
+    match collation {
+        Some(_) if is_collatable(left) && is_collatable(right) => {
+            key::of_under(left, collation).cmp(&key::of_under(right, collation))
+        }
+        _ => compare(left, right),
+    }
+}
+
+/// Compares two owned values under a collation, if there is one.
+pub fn compare_bson_under(left: &Bson, right: &Bson, collation: Option<&Collator>) -> Ordering {
+    match collation {
+        Some(_) if is_collatable_bson(left) && is_collatable_bson(right) => {
+            let bytes = |value: &Bson| {
+                let mut bytes = Vec::with_capacity(16);
+                key::encode_bson_under(&mut bytes, value, false, collation);
+                bytes
+            };
+            bytes(left).cmp(&bytes(right))
+        }
+        _ => compare_bson(left, right),
     }
 }
 

@@ -14,6 +14,7 @@ use sharding::{ChunkMap, ShardKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use types::{Code, Fault, Generation, Namespace, ShardId, Uuid};
+use value::Collation;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +118,7 @@ impl Work {
             last_modified: DateTime::from_millis(now_millis()),
             key: self.key.clone(),
             unique: self.command.unique,
-            default_collation: None,
+            default_collation: info.options.get_document("collation").ok().cloned(),
             no_balance: false,
             allow_migrations: true,
             enable_auto_merge: None,
@@ -146,10 +147,12 @@ impl Work {
             ..CollectionInfo::default()
         });
         check_options(&self.command.ns, &info.options)?;
+        self.check_collation(&info.options)?;
         if self.command.enforce_uniqueness_check {
             self.check_unique(&info.indexes)?;
         }
-        if self.is_key_of_ids() || info.indexes.iter().any(|index| self.supports(index)) {
+        let is_simple = !info.options.contains_key("collation");
+        if (self.is_key_of_ids() && is_simple) || info.indexes.iter().any(|index| self.supports(index)) {
             return Ok(info);
         }
         if info.records > 0 || !self.command.implicitly_create_index {
@@ -163,8 +166,25 @@ impl Work {
         if self.command.unique {
             spec.insert("unique", true);
         }
+        if info.options.contains_key("collation") {
+            spec.insert("collation", doc! { "locale": "simple" });
+        }
         info.indexes.push(spec);
         Ok(info)
+    }
+
+    /// Shard keys compare by bytes. Where the collection compares otherwise, the client says that it knows.
+    fn check_collation(&self, options: &Document) -> Result<(), Fault> {
+        match (&self.command.collation, options.get_document("collation")) {
+            (Collation::By(collator), _) => Err(Fault::bad_value(format!(
+                "The collation for shardCollection must be {{locale: 'simple'}}, but found: {}",
+                Document::try_from(collator.resolved()).unwrap_or_default()
+            ))),
+            (Collation::Inherited, Ok(inherited)) => Err(Fault::bad_value(format!(
+                "Collection has default collation: {inherited}. Must specify collation {{locale: 'simple'}}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the key is `{_id: 1}`, for which every collection has its index.
@@ -176,7 +196,8 @@ impl Work {
     fn supports(&self, index: &Document) -> bool {
         let flag = |name: &str| index.get_bool(name).unwrap_or(false);
         let Ok(pattern) = index.get_document("key") else { return false };
-        let complete = !flag("sparse") && !index.contains_key("partialFilterExpression");
+        let plain = ["partialFilterExpression", "collation"].iter().all(|name| !index.contains_key(name));
+        let complete = plain && !flag("sparse");
         let is_whole = pattern.len() == self.key.fields().len();
         let unique = !self.command.unique || (flag("unique") && is_whole);
         self.key.leads(pattern) && complete && unique

@@ -19,7 +19,6 @@ pub(super) const NAMES: &[&str] = &[
     "commitTransaction",
     "compact",
     "configureQueryAnalyzer",
-    "convertToCapped",
     "createRole",
     "createUser",
     "dbHash",

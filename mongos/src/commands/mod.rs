@@ -39,6 +39,7 @@ pub fn table() -> Vec<Spec<Node>> {
         crud::kill_cursors::SPEC,
         crud::update::SPEC,
         ddl::coll_mod::SPEC,
+        ddl::convert_to_capped::SPEC,
         ddl::create::SPEC,
         ddl::create_indexes::SPEC,
         ddl::drop::SPEC,

@@ -1,10 +1,12 @@
 //! The route of one namespace: where its documents are, and with which versions requests for them are marked.
 
+use bson::RawDocumentBuf;
 use command::Routing;
 use query::bounds::KeyPattern;
 use sharding::routing_table::{CollectionRouting, DatabaseRouting};
 use std::sync::Arc;
-use types::{ShardId, ShardVersion};
+use types::{Fault, ShardId, ShardVersion};
+use value::{Collation, Collator};
 
 /// Where the documents of a namespace are.
 #[derive(Debug, Clone)]
@@ -56,6 +58,21 @@ impl Route {
             Place::Sharded { collection, .. } => Some(collection),
             _ => None,
         }
+    }
+
+    /// How strings compare in a command that says `asked`, as far as is known here.
+    ///
+    /// # Errors
+    /// For a collation of the collection that this router has no rules for.
+    pub fn collation(&self, asked: &Collation) -> Result<Option<Collator>, Fault> {
+        let inherited = match self.collection().and_then(|collection| collection.default_collation.as_ref()) {
+            Some(document) if *asked == Collation::Inherited => {
+                let document = RawDocumentBuf::try_from(document).map_err(query::context::invalid_bson)?;
+                Collator::stored(Some(&document))?
+            }
+            _ => None,
+        };
+        Ok(asked.over(inherited.as_ref()))
     }
 
     /// The target for what concerns the database, or a collection that is whole on its home shard; `None` where there is no database.

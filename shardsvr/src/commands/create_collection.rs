@@ -52,7 +52,12 @@ fn create(node: &Node, request: &Request) -> Result<(), Fault> {
         let name = spec.get_str("name").map_err(|_| fields::malformed(request, "index names"))?;
         let exists = store.catalog().get(&ns).is_some_and(|collection| collection.index(name).is_some());
         if !exists {
-            missing.push(spec.to_owned());
+            let mut spec = spec.to_owned();
+            if spec.get("collation").ok().flatten().is_none() {
+                // A stored specification says nothing of the simple one; here that would mean the collection's own.
+                spec.append(bson::raw::cstr!("collation"), bson::rawdoc! { "locale": "simple" });
+            }
+            missing.push(spec);
         }
     }
     if !missing.is_empty() {

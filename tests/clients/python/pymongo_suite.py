@@ -24,7 +24,14 @@ import pymongo
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 KNOWN = HERE / "pymongo_known_failures.txt"
-FILES = ["test_crud_unified.py", "test_collection.py", "test_cursor.py", "test_database.py", "test_client.py"]
+FILES = [
+    "test_crud_unified.py",
+    "test_collation.py",
+    "test_collection.py",
+    "test_cursor.py",
+    "test_database.py",
+    "test_client.py",
+]
 # What is about replica sets, read preferences, concerns, sessions, and operations that are sent again.
 SET_FILES = [
     "test_replica_set_reconfig.py",

@@ -3,7 +3,7 @@
 use crate::parse::Body;
 use crate::{Envelope, Request};
 use types::{Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `shardCollection` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,8 @@ pub struct ShardCollection {
     /// The key pattern as it came; `sharding::shard_key` judges it.
     pub key: SharedDoc,
     pub unique: bool,
+    /// Shard keys compare by bytes; a client has to say so where the collection says otherwise.
+    pub collation: Collation,
     pub num_initial_chunks: Option<u32>,
     pub presplit_hashed_zones: bool,
     /// Make the index that supports the key where it is missing.
@@ -33,6 +35,7 @@ impl ShardCollection {
         let mut key = None;
         let (mut unique, mut presplit, mut implicitly_create, mut enforce) = (false, false, true, true);
         let mut chunks = None;
+        let mut collation = Collation::Inherited;
         body.each(|field| {
             match field.name {
                 "key" => key = Some(field.document()?),
@@ -41,7 +44,7 @@ impl ShardCollection {
                 "presplitHashedZones" => presplit = field.flag()?,
                 "implicitlyCreateIndex" => implicitly_create = field.flag()?,
                 "enforceUniquenessCheck" => enforce = field.flag()?,
-                "collation" => field.simple_collation()?,
+                "collation" => collation = field.collation()?,
                 "timeseries" | "collectionUUID" => field.unsupported()?,
                 "comment" => {}
                 _ => return field.unknown(),
@@ -62,6 +65,7 @@ impl ShardCollection {
             ns,
             key: body.required("key", key)?,
             unique,
+            collation,
             num_initial_chunks,
             presplit_hashed_zones: presplit,
             implicitly_create_index: implicitly_create,

@@ -5,7 +5,7 @@ use crate::parse::{Body, wrong_type};
 use crate::{Envelope, Request};
 use bson::{RawBson, RawBsonRef};
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// An `aggregate` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Aggregate {
     /// `cursor.batchSize`; `Some(0)` asks for a cursor without documents.
     pub batch_size: Option<u64>,
     pub allow_disk_use: Option<bool>,
+    /// How strings compare.
+    pub collation: Collation,
     pub hint: Option<Hint>,
     pub let_vars: Option<SharedDoc>,
     /// `explain: true` of old clients.
@@ -55,6 +57,7 @@ impl Aggregate {
             pipeline: Vec::new(),
             batch_size: None,
             allow_disk_use: None,
+            collation: Collation::Inherited,
             hint: None,
             let_vars: None,
             explain: false,
@@ -95,7 +98,7 @@ impl Aggregate {
                 },
                 "bypassDocumentValidation" => command.bypass_document_validation = field.flag()?,
                 "comment" => command.comment = Some(field.any()),
-                "collation" => field.simple_collation()?,
+                "collation" => command.collation = field.collation()?,
                 "isMapReduceCommand"
                 | "needsMerge"
                 | "fromMongos"

@@ -8,7 +8,7 @@ use crate::parse::{Body, Field, batch, each, missing, unknown, write_options, wr
 use crate::{Envelope, Request};
 use bson::{RawBsonRef, RawDocumentBuf};
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `bulkWrite` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,12 +179,13 @@ fn update(op: &SharedDoc) -> Result<BulkOperation, Fault> {
 
 fn delete(op: &SharedDoc) -> Result<BulkOperation, Fault> {
     let (mut ns, mut filter, mut multi, mut hint) = (0, None, false, None);
+    let mut collation = Collation::Inherited;
     each(op, op, "bulkWrite.ops", |field| {
         match field.name {
             "delete" => ns = index(&field)?,
             "filter" => filter = Some(field.document()?),
             "multi" => multi = field.flag()?,
-            _ => other(field, &mut hint)?,
+            _ => other(field, &mut hint, &mut collation)?,
         }
         Ok(())
     })?;
@@ -196,7 +197,10 @@ fn delete(op: &SharedDoc) -> Result<BulkOperation, Fault> {
         }
     }
     let filter = filter.ok_or_else(|| missing("bulkWrite.ops.filter"))?;
-    Ok(BulkOperation::Delete { ns, statement: DeleteStatement { filter, multi, hint, raw: raw.into() } })
+    Ok(BulkOperation::Delete {
+        ns,
+        statement: DeleteStatement { filter, multi, hint, collation, raw: raw.into() },
+    })
 }
 
 /// The operation as a statement of the older command: other names, and without the operation's own.

@@ -6,7 +6,7 @@ use crate::{Envelope, Request, Rewrite};
 use bson::RawBson;
 use std::num::NonZeroU64;
 use types::{Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `count` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Count {
     pub skip: u64,
     /// A negative one counts as its absolute value.
     pub limit: Option<NonZeroU64>,
+    /// How strings compare.
+    pub collation: Collation,
     pub hint: Option<Hint>,
     pub comment: Option<RawBson>,
 }
@@ -33,6 +35,7 @@ impl Count {
             filter: empty_doc(),
             skip: 0,
             limit: None,
+            collation: Collation::Inherited,
             hint: None,
             comment: None,
         };
@@ -43,7 +46,7 @@ impl Count {
                 "skip" => count.skip = field.count()?,
                 "hint" => count.hint = Some(field.hint()?),
                 "comment" => count.comment = Some(field.any()),
-                "collation" => field.simple_collation()?,
+                "collation" => count.collation = field.collation()?,
                 // Sent by old shells, never had a meaning.
                 "fields" => {}
                 "collectionUUID" | "encryptionInformation" => field.unsupported()?,

@@ -5,7 +5,7 @@ use crate::options::{Hint, WriteOptions};
 use crate::parse::{Body, Field, Stop, batch, each, missing, write_options};
 use crate::{Envelope, Request, Rewrite};
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `delete` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct DeleteStatement {
     /// `limit: 0`: all matches; otherwise one.
     pub multi: bool,
     pub hint: Option<Hint>,
+    /// How strings compare.
+    pub collation: Collation,
     /// The statement as it came, for forwarding.
     pub raw: SharedDoc,
 }
@@ -79,11 +81,12 @@ impl DeleteStatement {
         let mut filter = None;
         let mut limit = None;
         let mut hint = None;
+        let mut collation = Collation::Inherited;
         each(&raw, &raw, "delete.deletes", |field| {
             match field.name {
                 "q" => filter = Some(field.document()?),
                 "limit" => limit = Some(field.integer()?),
-                _ => other(field, &mut hint)?,
+                _ => other(field, &mut hint, &mut collation)?,
             }
             Ok(())
         })?;
@@ -98,15 +101,19 @@ impl DeleteStatement {
             }
         };
         let filter = filter.ok_or_else(|| missing("delete.deletes.q"))?;
-        Ok(DeleteStatement { filter, multi, hint, raw })
+        Ok(DeleteStatement { filter, multi, hint, collation, raw })
     }
 }
 
 /// The fields that a delete statement shares with the delete operation of bulkWrite.
-pub(crate) fn other(field: Field<'_>, hint: &mut Option<Hint>) -> Result<(), Stop> {
+pub(crate) fn other(
+    field: Field<'_>,
+    hint: &mut Option<Hint>,
+    collation: &mut Collation,
+) -> Result<(), Stop> {
     match field.name {
         "hint" => *hint = Some(field.hint()?),
-        "collation" => field.simple_collation()?,
+        "collation" => *collation = field.collation()?,
         "sampleId" => field.unsupported()?,
         _ => return field.unknown(),
     }
@@ -153,7 +160,7 @@ mod tests {
                     "The limit field in delete objects must be 0 or 1. Got 2",
                 ),
                 (one(doc! {"q": {}, "limit": 0, "justOne": true}), 40415, ""),
-                (one(doc! {"q": {}, "limit": 0, "collation": {"locale": "fr"}}), 238, ""),
+                (one(doc! {"q": {}, "limit": 0, "collation": {"locale": "FR"}}), 2, ""),
             ],
         );
     }

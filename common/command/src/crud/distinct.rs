@@ -5,7 +5,7 @@ use crate::parse::{Body, empty_doc};
 use crate::{Envelope, Request};
 use bson::RawBson;
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `distinct` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Distinct {
     pub key: String,
     /// Empty where the client gave none.
     pub filter: SharedDoc,
+    /// How strings compare.
+    pub collation: Collation,
     pub hint: Option<Hint>,
     pub comment: Option<RawBson>,
 }
@@ -28,13 +30,14 @@ impl Distinct {
         let body = Body::of(request, "distinct");
         let ns = body.collection(envelope)?;
         let (mut key, mut filter, mut hint, mut comment) = (None, empty_doc(), None, None);
+        let mut collation = Collation::Inherited;
         body.each(|field| {
             match field.name {
                 "key" => key = Some(field.string()?.to_owned()),
                 "query" => filter = field.document()?,
                 "hint" => hint = Some(field.hint()?),
                 "comment" => comment = Some(field.any()),
-                "collation" => field.simple_collation()?,
+                "collation" => collation = field.collation()?,
                 "collectionUUID" | "encryptionInformation" => field.unsupported()?,
                 _ => return field.unknown(),
             }
@@ -44,7 +47,7 @@ impl Distinct {
         if key.contains('\0') {
             return Err(Fault::new(Code::Location(31032), "Key field cannot contain an embedded null byte"));
         }
-        Ok(Distinct { ns, key, filter, hint, comment })
+        Ok(Distinct { ns, key, filter, collation, hint, comment })
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{Envelope, Request, Rewrite};
 use bson::{RawBson, RawBsonRef};
 use std::num::NonZeroU64;
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `find` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,8 @@ pub struct Find {
     pub sort: Option<SharedDoc>,
     /// `None` for an empty one.
     pub projection: Option<SharedDoc>,
+    /// How strings compare.
+    pub collation: Collation,
     pub hint: Option<Hint>,
     pub skip: u64,
     pub limit: Option<NonZeroU64>,
@@ -59,7 +61,7 @@ impl Find {
                 "noCursorTimeout" => find.no_cursor_timeout = field.flag()?,
                 "allowPartialResults" => find.allow_partial_results = field.flag()?,
                 "comment" => find.comment = Some(field.any()),
-                "collation" => field.simple_collation()?,
+                "collation" => find.collation = field.collation()?,
                 // Hints about how to read, not about what to answer.
                 "readOnce" | "oplogReplay" => {
                     field.flag()?;
@@ -123,6 +125,7 @@ impl Find {
             filter: empty_doc(),
             sort: None,
             projection: None,
+            collation: Collation::Inherited,
             hint: None,
             skip: 0,
             limit: None,
@@ -223,7 +226,12 @@ mod tests {
                     "Cannot set 'awaitData' without also setting 'tailable'",
                 ),
                 (doc! {"find": "c", "max": {"a": 1}}, 238, ""),
-                (doc! {"find": "c", "collation": {"locale": "de"}}, 238, ""),
+                (
+                    doc! {"find": "c", "collation": {"locale": "haw"}},
+                    238,
+                    "collation with locale 'haw' is not implemented by this server",
+                ),
+                (doc! {"find": "c", "collation": {"locale": "de", "strength": 9}}, 2, ""),
                 (doc! {"find": "c", "collation": {"strength": 2}}, 40414, ""),
                 (doc! {"find": "c", "hint": 3}, 9, "Hint must be a string or an object"),
                 (doc! {"find": "c", "hint": {"$natural": 2}}, 2, ""),

@@ -5,7 +5,7 @@ use crate::parse::{Body, empty_doc};
 use crate::{Envelope, Request};
 use bson::RawBson;
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `findAndModify` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub struct FindAndModify {
     /// Projection of the answer.
     pub fields: Option<SharedDoc>,
     pub action: FindAndModifyAction,
+    /// How strings compare.
+    pub collation: Collation,
     pub hint: Option<Hint>,
     pub let_vars: Option<SharedDoc>,
     pub bypass_document_validation: bool,
@@ -51,6 +53,7 @@ impl FindAndModify {
             sort: None,
             fields: None,
             action: FindAndModifyAction::Remove,
+            collation: Collation::Inherited,
             hint: None,
             let_vars: None,
             bypass_document_validation: false,
@@ -74,7 +77,7 @@ impl FindAndModify {
                 "new" => return_new = field.flag()?,
                 "update" => update = Some(field.modification()?),
                 "arrayFilters" => array_filters = Some(field.documents()?),
-                "collation" => field.simple_collation()?,
+                "collation" => command.collation = field.collation()?,
                 "collectionUUID" | "encryptionInformation" | "sampleId" | "legacyRuntimeConstants" => {
                     field.unsupported()?;
                 }

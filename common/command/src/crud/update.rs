@@ -4,7 +4,7 @@ use crate::options::{Hint, Modification, WriteOptions};
 use crate::parse::{Body, Field, Stop, batch, each, missing, write_options};
 use crate::{Envelope, Request, Rewrite};
 use types::{Code, Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// An `update` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct UpdateStatement {
     pub upsert: bool,
     pub array_filters: Vec<SharedDoc>,
     pub hint: Option<Hint>,
+    /// How strings compare.
+    pub collation: Collation,
     /// Which of several matches a single update takes (8.0).
     pub sort: Option<SharedDoc>,
     /// The statement as it came, for forwarding.
@@ -123,6 +125,7 @@ pub(crate) struct Draft {
     upsert: bool,
     array_filters: Option<Vec<SharedDoc>>,
     hint: Option<Hint>,
+    collation: Collation,
     sort: Option<SharedDoc>,
 }
 
@@ -134,7 +137,7 @@ impl Draft {
             "arrayFilters" => self.array_filters = Some(field.documents()?),
             "hint" => self.hint = Some(field.hint()?),
             "sort" => self.sort = Some(field.filled_document()?),
-            "collation" => field.simple_collation()?,
+            "collation" => self.collation = field.collation()?,
             "upsertSupplied" | "allowShardKeyUpdatesWithoutFullShardKeyInQuery" => field.unset_flag()?,
             "sampleId" => field.unsupported()?,
             _ => return field.unknown(),
@@ -151,6 +154,7 @@ impl Draft {
             upsert: self.upsert,
             array_filters: self.array_filters.unwrap_or_default(),
             hint: self.hint,
+            collation: self.collation,
             sort: self.sort,
             raw,
         };

@@ -4,9 +4,10 @@ use crate::parse::{Body, Field, Stop};
 use crate::{Envelope, Request};
 use bson::RawBsonRef;
 use types::{Code, Fault, Namespace, Uuid};
+use value::Collation;
 
 /// The largest size of a capped collection: a pebibyte.
-const CAPPED_BYTES_MAX: i64 = 1 << 50;
+pub(super) const CAPPED_BYTES_MAX: i64 = 1 << 50;
 
 /// A `create` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +41,13 @@ impl Create {
                     }
                 }
                 "idIndex" => id_index(&field)?,
-                "collation" => field.simple_collation()?,
+                "collation" => {
+                    if let Collation::By(collator) = field.filled_collation("create.collation")? {
+                        let resolved = bson::Document::try_from(collator.resolved());
+                        let resolved = resolved.map_err(|error| Fault::internal(error.to_string()))?;
+                        create.options.insert("collation", resolved);
+                    }
+                }
                 "validationLevel" => default_name(&field, "strict")?,
                 "validationAction" => default_name(&field, "error")?,
                 "validator" | "storageEngine" | "indexOptionDefaults" => field.unset_document()?,

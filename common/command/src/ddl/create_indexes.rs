@@ -5,7 +5,7 @@ use crate::{Envelope, Request};
 use bson::raw::cstr;
 use bson::{RawBsonRef, RawDocumentBuf};
 use types::{Code, Fault, Namespace, limits};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// A `createIndexes` command.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct IndexSpec {
     pub partial_filter: Option<SharedDoc>,
     pub expire_after_seconds: Option<i64>,
     pub wildcard_projection: Option<SharedDoc>,
+    /// How strings compare.
+    pub collation: Collation,
     /// What is stored and shown by `listIndexes`: `{v: 2, key, name, …}`, normalised.
     pub spec: RawDocumentBuf,
 }
@@ -80,6 +82,7 @@ impl IndexSpec {
         let (mut key, mut name) = (None, None);
         let (mut unique, mut sparse, mut hidden) = (false, false, false);
         let (mut partial_filter, mut expire_after_seconds, mut wildcard_projection) = (None, None, None);
+        let mut collation = Collation::Inherited;
         each(spec, spec, "createIndexes.indexes", |field| {
             match field.name {
                 "key" => key = Some(field.document()?),
@@ -93,7 +96,7 @@ impl IndexSpec {
                 "v" => version(field.integer()?)?,
                 // Both without meaning since MongoDB 4.4: every build is alike, and the namespace is the command's.
                 "background" | "ns" => {}
-                "collation" => field.simple_collation()?,
+                "collation" => collation = field.filled_collation("collation")?,
                 "storageEngine" => field.unset_document()?,
                 "clustered" | "prepareUnique" => field.unset_flag()?,
                 "dropDups"
@@ -139,6 +142,7 @@ impl IndexSpec {
             partial_filter,
             expire_after_seconds,
             wildcard_projection,
+            collation,
             spec: RawDocumentBuf::new(),
         };
         index.check()?;
@@ -274,6 +278,9 @@ impl IndexSpec {
         if let Some(seconds) = self.expire_after_seconds {
             // Checked to fit when the specification was read.
             spec.append(cstr!("expireAfterSeconds"), i32::try_from(seconds).unwrap_or(i32::MAX));
+        }
+        if let Some(collation) = self.collation.to_document() {
+            spec.append(cstr!("collation"), collation);
         }
         spec
     }

@@ -1,6 +1,7 @@
 //! Commands that make, list and change collections and indexes.
 
 pub mod coll_mod;
+pub mod convert_to_capped;
 pub mod create;
 pub mod create_indexes;
 pub mod drop;
@@ -12,6 +13,7 @@ pub mod list_indexes;
 pub mod rename_collection;
 
 pub use coll_mod::CollMod;
+pub use convert_to_capped::ConvertToCapped;
 pub use create::Create;
 pub use create_indexes::{CreateIndexes, IndexSpec};
 pub use drop::Drop;

@@ -4,7 +4,7 @@ use super::type_name;
 use crate::options::{Hint, Modification};
 use bson::{RawBson, RawBsonRef};
 use types::{Code, Fault, Uuid, limits};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// Why reading a field ended early.
 #[derive(Debug)]
@@ -87,18 +87,18 @@ impl<'a> Field<'a> {
         Err(self.not_implemented().into())
     }
 
-    /// A collation that changes nothing: `{}` or `{locale: "simple"}`.
-    pub(crate) fn simple_collation(&self) -> Result<(), Stop> {
-        let collation = self.filled_document()?;
-        match collation.get_str("locale") {
-            Ok("simple") => Ok(()),
-            Ok(_) => Err(self.not_implemented().into()),
-            Err(_) => Err(Fault::new(
-                Code::Location(40414),
-                "BSON field 'collation.locale' is missing but a required field",
-            )
-            .into()),
+    /// A collation; an empty document counts as not given.
+    pub(crate) fn collation(&self) -> Result<Collation, Stop> {
+        Ok(Collation::parse(&self.filled_document()?, "collation")?)
+    }
+
+    /// The collation of something that is made, which has to say one.
+    pub(crate) fn filled_collation(&self, path: &str) -> Result<Collation, Stop> {
+        let doc = self.document()?;
+        if doc.is_empty() {
+            return Err(Fault::bad_value(format!("The field '{path}' cannot be an empty object.")).into());
         }
+        Ok(Collation::parse(&doc, path)?)
     }
 
     /// A string.

@@ -3,13 +3,12 @@
 
 mod body;
 mod field;
-mod kind;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub(crate) use body::{Body, batch, write_options};
 pub(crate) use field::{Field, Stop, each, missing, unknown, wrong_type};
-pub(crate) use kind::type_name;
+pub(crate) use value::element::type_name;
 
 use value::SharedDoc;
 

@@ -16,6 +16,7 @@ use query::matcher::Matcher;
 use query::pipeline::{Pipeline, Run};
 use query::sort::Sort;
 use std::sync::Arc;
+use storage::Collection;
 use types::{Code, Fault, limits};
 use value::SharedDoc;
 
@@ -32,11 +33,15 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
         return crate::explain::explain_pipeline(host, ctx, &aggregate).await;
     }
     let view = View::of(host, ctx).await?;
-    let parse = parse_context(ctx, aggregate.let_vars.as_ref())?;
-    let planned = PlannedPipeline::new(host, &aggregate, &parse, &view)?;
     let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();
+    let parse = parse_aggregate(ctx, &aggregate, collection.as_deref())?;
+    let planned = PlannedPipeline::new(host, &aggregate, &parse, &view)?;
     let with_sort_key = ctx.routing.as_ref().is_some_and(|routing| routing.with_sort_key);
-    let sort_key = if with_sort_key { last_sort(&aggregate.pipeline)? } else { None };
+    let sort_key = if with_sort_key {
+        last_sort(&aggregate.pipeline)?.map(|sort| sort.under(parse.collation.clone()))
+    } else {
+        None
+    };
     let run = Run::new(&planned.rest, limits::BLOCKING_STAGE_BYTES_MAX);
     let input = match planned.source {
         Some(documents) => Input::Documents(documents.into()),
@@ -48,6 +53,19 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     };
     let producer = Producer::Pipeline(Box::new(Piped { input, run, waiting: None, ended: false, sort_key }));
     cursor::open(host.engine(), ctx, &aggregate.ns, producer, Wish::batches_of(aggregate.batch_size)).await
+}
+
+/// The context that the stages of an aggregate are parsed in.
+///
+/// # Errors
+/// Those of the expressions in `let`.
+pub(crate) fn parse_aggregate(
+    ctx: &Context,
+    aggregate: &Aggregate,
+    collection: Option<&Collection>,
+) -> Result<ParseContext, Fault> {
+    let inherited = collection.and_then(|collection| collection.collation.as_ref());
+    parse_context(ctx, aggregate.let_vars.as_ref(), aggregate.collation.over(inherited))
 }
 
 /// A pipeline with its front turned into a plan.
@@ -105,7 +123,7 @@ impl PlannedPipeline {
             None => None,
         };
         let sort = prefix.sort.map(SharedDoc::from);
-        let order = Order::parse(sort.as_ref(), aggregate.hint.as_ref())?;
+        let order = Order::parse(sort.as_ref(), aggregate.hint.as_ref(), parse.collation.as_ref())?;
         let query = Query {
             filter: matcher.filter(|matcher| !matcher.is_match_all()),
             sort: order.sort.as_ref(),

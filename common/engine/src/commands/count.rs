@@ -68,7 +68,8 @@ pub(crate) fn plan_of(
     collection: &Arc<storage::Collection>,
     at: types::Timestamp,
 ) -> Result<Plan, Fault> {
-    let matcher = Matcher::parse(&count.filter, &parse_context(ctx, None)?)?;
+    let collation = count.collation.over(collection.collation.as_ref());
+    let matcher = Matcher::parse(&count.filter, &parse_context(ctx, None, collation)?)?;
     let filter = Some(Arc::new(matcher)).filter(|matcher| !matcher.is_match_all());
     plan::choose(Some(collection), &Query { filter, sort: None, hint: count.hint.as_ref(), at })
 }

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use types::{Code, Fault, limits};
+use value::Collator;
 use value::path::{self, Path};
 
 pub(super) fn spec<S: HasEngine>() -> Spec<S> {
@@ -28,6 +29,7 @@ async fn run(host: &dyn HasEngine, ctx: &Context, request: &Request) -> Result<R
     let mut values = Values::new(&distinct.key);
     if let Some(collection) = host.engine().store().catalog().get(&distinct.ns).cloned() {
         view.check(Some(&collection))?;
+        values.collation = distinct.collation.over(collection.collation.as_ref());
         let snapshot = view.snapshot(host.engine())?;
         let plan = plan_of(ctx, &distinct, &collection, snapshot.timestamp())?;
         let mut scan = Scan::new(Arc::new(plan), host.ownership(&distinct.ns));
@@ -52,7 +54,8 @@ pub(crate) fn plan_of(
     collection: &Arc<storage::Collection>,
     at: types::Timestamp,
 ) -> Result<Plan, Fault> {
-    let matcher = Matcher::parse(&distinct.filter, &parse_context(ctx, None)?)?;
+    let collation = distinct.collation.over(collection.collation.as_ref());
+    let matcher = Matcher::parse(&distinct.filter, &parse_context(ctx, None, collation)?)?;
     let filter = Some(Arc::new(matcher)).filter(|matcher| !matcher.is_match_all());
     plan::choose(Some(collection), &Query { filter, sort: None, hint: distinct.hint.as_ref(), at })
 }
@@ -62,15 +65,17 @@ struct Values {
     path: Path,
     seen: HashSet<Vec<u8>>,
     found: RawArrayBuf,
+    collation: Option<Collator>,
 }
 
 impl Values {
     fn new(path: &str) -> Values {
-        Values { path: Path::parse(path), seen: HashSet::new(), found: RawArrayBuf::new() }
+        Values { path: Path::parse(path), seen: HashSet::new(), found: RawArrayBuf::new(), collation: None }
     }
 
     fn add(&mut self, doc: &RawDocument) -> Result<(), Fault> {
-        let Values { path, seen, found } = self;
+        let Values { path, seen, found, collation } = self;
+        let collation = collation.as_ref();
         let mut failed = None;
         path::visit(doc, path, &mut |value, _| {
             let outcome = match value {
@@ -78,9 +83,9 @@ impl Values {
                 Some(RawBsonRef::Array(array)) => array.into_iter().try_for_each(|element| {
                     let element =
                         element.map_err(|error| Fault::new(Code::InvalidBSON, error.to_string()))?;
-                    add_value(seen, found, element)
+                    add_value(seen, found, element, collation)
                 }),
-                Some(value) => add_value(seen, found, value),
+                Some(value) => add_value(seen, found, value, collation),
             };
             match outcome {
                 Ok(()) => ControlFlow::Continue(()),
@@ -98,9 +103,10 @@ fn add_value(
     seen: &mut HashSet<Vec<u8>>,
     found: &mut RawArrayBuf,
     value: RawBsonRef<'_>,
+    collation: Option<&Collator>,
 ) -> Result<(), Fault> {
     let mut key = Vec::with_capacity(16);
-    value::key::encode(&mut key, value, false);
+    value::key::encode_under(&mut key, value, false, collation);
     if seen.insert(key) {
         found.push(value);
         if found.as_bytes().len() > limits::DOCUMENT_BYTES_MAX {

@@ -54,7 +54,7 @@ async fn of_documents(
     find: &Find,
     mut documents: Vec<RawDocumentBuf>,
 ) -> Result<Reply, Fault> {
-    let parse = parse_context(ctx, find.let_vars.as_ref())?;
+    let parse = parse_context(ctx, find.let_vars.as_ref(), find.collation.over(None))?;
     let matcher = Matcher::parse(&find.filter, &parse)?;
     let projection = find
         .projection
@@ -86,7 +86,9 @@ fn producer(host: &dyn HasEngine, ctx: &Context, find: &Find, view: View) -> Res
     let target = Target::of(&find.ns, collection.as_ref());
     let by_id = collection.as_ref().is_none_or(|collection| collection.order == RecordOrder::Id);
     let plain = by_id && find.projection.is_none() && find.sort.is_none() && find.hint.is_none();
-    if plain && let Some(key) = plan::id_point(&find.filter) {
+    let records = collection.as_ref().and_then(|collection| collection.collation.as_ref());
+    let asked = find.collation.over(records);
+    if plain && let Some(key) = plan::id_point(&find.filter, asked.as_ref(), records) {
         let plan = if collection.is_some() { plan::point(key) } else { Plan::nothing() };
         let feed = Feed::new(target, view, Scan::new(Arc::new(plan), owner), None, find.skip, limit);
         return Ok(Producer::Find(Box::new(FindProducer {
@@ -125,7 +127,9 @@ impl PlannedFind {
         find: &Find,
         view: &View,
     ) -> Result<PlannedFind, Fault> {
-        let parse = parse_context(ctx, find.let_vars.as_ref())?;
+        let collection = host.engine().store().catalog().get(&find.ns).cloned();
+        let inherited = collection.as_ref().and_then(|collection| collection.collation.as_ref());
+        let parse = parse_context(ctx, find.let_vars.as_ref(), find.collation.over(inherited))?;
         let matcher = Arc::new(Matcher::parse(&find.filter, &parse)?);
         let projection = find
             .projection
@@ -136,9 +140,8 @@ impl PlannedFind {
             .as_ref()
             .filter(|projection| projection.needs_position())
             .map(|_| Arc::clone(&matcher));
-        let order = plan::Order::parse(find.sort.as_ref(), find.hint.as_ref())?;
+        let order = plan::Order::parse(find.sort.as_ref(), find.hint.as_ref(), parse.collation.as_ref())?;
         let at = view.plan_time(host.engine());
-        let collection = host.engine().store().catalog().get(&find.ns).cloned();
         let query = Query {
             filter: Some(matcher).filter(|matcher| !matcher.is_match_all()),
             sort: order.sort.as_ref(),

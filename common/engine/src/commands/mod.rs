@@ -5,6 +5,7 @@ mod append_oplog_note;
 mod bulk_write;
 mod coll_mod;
 mod coll_stats;
+mod convert_to_capped;
 pub(crate) mod count;
 mod create;
 mod create_indexes;
@@ -40,6 +41,7 @@ pub fn commands<S: HasEngine>() -> Vec<Spec<S>> {
         bulk_write::spec(),
         coll_mod::spec(),
         coll_stats::spec(),
+        convert_to_capped::spec(),
         count::spec(),
         create::spec(),
         create_indexes::spec(),

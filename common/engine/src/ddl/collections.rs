@@ -3,7 +3,7 @@
 use super::{acknowledged, check};
 use crate::HasEngine;
 use bson::{RawDocumentBuf, cstr};
-use command::{CollMod, Context, Create, Drop, Hint, RenameCollection, Reply};
+use command::{CollMod, Context, ConvertToCapped, Create, Drop, Hint, RenameCollection, Reply};
 use types::{Code, Fault};
 
 /// `create`.
@@ -129,4 +129,30 @@ pub(crate) async fn coll_mod(host: &dyn HasEngine, ctx: &Context, request: &Coll
         reply.append(cstr!("hidden_new"), hidden);
     }
     acknowledged(host, ctx, reply).await
+}
+
+/// `convertToCapped`.
+///
+/// # Errors
+/// `NamespaceNotFound` (26), `IllegalOperation` (20) for a sharded collection, 117 where writers are always faster.
+pub(crate) async fn convert_to_capped(
+    host: &dyn HasEngine,
+    ctx: &Context,
+    request: &ConvertToCapped,
+) -> Result<Reply, Fault> {
+    check(host, ctx, &request.ns)?;
+    if host.ownership(&request.ns).is_some() {
+        return Err(Fault::new(Code::IllegalOperation, "you can't convertToCapped a sharded collection"));
+    }
+    let engine = host.engine();
+    let store = engine.store();
+    let convert = || match store.convert_to_capped(&request.ns, request.size) {
+        Ok(_) => Ok(()),
+        Err(storage::Error::NamespaceNotFound { ns }) => {
+            Err(Fault::new(Code::NamespaceNotFound, format!("source collection {ns} does not exist")))
+        }
+        Err(error) => Err(error.fault()),
+    };
+    engine.long_work(convert).await?;
+    acknowledged(host, ctx, RawDocumentBuf::new()).await
 }

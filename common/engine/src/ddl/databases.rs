@@ -44,7 +44,7 @@ pub(crate) fn list_databases(
 ) -> Result<Reply, Fault> {
     let store = host.engine().store();
     let catalog = store.catalog();
-    let filter = Matcher::parse(&request.filter, &parse_context(ctx, None)?)?;
+    let filter = Matcher::parse(&request.filter, &parse_context(ctx, None, None)?)?;
     let mut databases = RawArrayBuf::new();
     let mut total = 0_i64;
     for name in catalog.databases() {

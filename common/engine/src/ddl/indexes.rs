@@ -8,6 +8,7 @@ use bson::{Document, RawDocument, RawDocumentBuf, cstr};
 use command::{Context, CreateIndexes, DropIndexes, IndexSelector, Reply};
 use storage::Collection;
 use types::{Code, Fault};
+use value::Collation;
 
 /// `createIndexes`.
 ///
@@ -22,7 +23,7 @@ pub(crate) async fn create_indexes(
     for spec in &request.indexes {
         if let Some(filter) = &spec.partial_filter {
             // Before the collection is made for it.
-            storage::Predicates::compile(&PartialFilters, filter)?;
+            storage::Predicates::compile(&PartialFilters, filter, None)?;
         }
     }
     let engine = host.engine();
@@ -35,8 +36,13 @@ pub(crate) async fn create_indexes(
             create_quietly(engine, &request.ns)?
         }
     };
-    let specs: Vec<RawDocumentBuf> =
-        request.indexes.iter().filter(|spec| !spec.is_id()).map(|spec| spec.spec.clone()).collect();
+    let specs: Vec<RawDocumentBuf> = request
+        .indexes
+        .iter()
+        // That on `_id` is there; what it has to be storage knows.
+        .filter(|spec| !spec.is_id() || spec.collation != Collation::Inherited)
+        .map(|spec| spec.spec.clone())
+        .collect();
     let (before, after) = match specs.is_empty() {
         true => (collection.indexes.len(), collection.indexes.len()),
         false => {

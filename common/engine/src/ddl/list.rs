@@ -20,7 +20,7 @@ pub(crate) async fn list_collections(
     ctx: &Context,
     request: &ListCollections,
 ) -> Result<Reply, Fault> {
-    let filter = Matcher::parse(&request.filter, &parse_context(ctx, None)?)?;
+    let filter = Matcher::parse(&request.filter, &parse_context(ctx, None, None)?)?;
     let mut listed = VecDeque::new();
     for collection in host.engine().store().catalog().collections(&request.db) {
         let whole = describe(collection);

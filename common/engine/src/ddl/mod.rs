@@ -5,7 +5,7 @@ mod databases;
 mod indexes;
 mod list;
 
-pub(crate) use collections::{coll_mod, create, drop, rename};
+pub(crate) use collections::{coll_mod, convert_to_capped, create, drop, rename};
 pub(crate) use databases::{drop_database, list_databases};
 pub(crate) use indexes::{create_indexes, drop_indexes};
 pub(crate) use list::{list_collections, list_indexes};

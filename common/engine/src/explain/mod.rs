@@ -14,7 +14,7 @@ use query::sort::Sort;
 use std::sync::Arc;
 use std::time::Instant;
 use types::{Fault, Namespace, limits};
-use value::SharedDoc;
+use value::{Collation, Collator, SharedDoc};
 
 /// `explain`.
 ///
@@ -22,7 +22,16 @@ use value::SharedDoc;
 /// Those of the explained command.
 pub(crate) async fn explain(host: &dyn HasEngine, ctx: &Context, request: &Explain) -> Result<Reply, Fault> {
     let view = View::of(host, ctx).await?;
-    let told = Telling { host, ctx, verbosity: request.verbosity, view };
+    let (ns, asked) = match &request.inner {
+        Explained::Find(find) => (&find.ns, Some(&find.collation)),
+        Explained::Aggregate(aggregate) => (&aggregate.ns, Some(&aggregate.collation)),
+        Explained::Count(count) => (&count.ns, Some(&count.collation)),
+        Explained::Distinct(distinct) => (&distinct.ns, Some(&distinct.collation)),
+        Explained::Update(update) => (&update.ns, update.updates.first().map(|update| &update.collation)),
+        Explained::Delete(delete) => (&delete.ns, delete.deletes.first().map(|delete| &delete.collation)),
+        Explained::FindAndModify(request) => (&request.ns, Some(&request.collation)),
+    };
+    let told = Telling::new(host, ctx, request.verbosity, view, ns, asked.unwrap_or(&Collation::Inherited));
     let mut reply = match &request.inner {
         Explained::Find(find) => told.find(find).await?,
         Explained::Aggregate(aggregate) => told.aggregate(aggregate).await?,
@@ -46,7 +55,8 @@ pub(crate) async fn explain_pipeline(
     aggregate: &Aggregate,
 ) -> Result<Reply, Fault> {
     let view = View::of(host, ctx).await?;
-    let told = Telling { host, ctx, verbosity: Verbosity::QueryPlanner, view };
+    let verbosity = Verbosity::QueryPlanner;
+    let told = Telling::new(host, ctx, verbosity, view, &aggregate.ns, &aggregate.collation);
     let reply = told.aggregate(aggregate).await?;
     told.finish(reply)
 }
@@ -56,6 +66,9 @@ struct Telling<'a> {
     ctx: &'a Context,
     verbosity: Verbosity,
     view: View,
+    /// How strings compare in the command, and in the collection.
+    collation: Option<Collator>,
+    records: Option<Collator>,
 }
 
 /// A plan and what is done with its documents.
@@ -70,6 +83,22 @@ struct Told {
 impl Told {
     fn new(plan: Plan, shape: Shape) -> Told {
         Told { plan: Arc::new(plan), sort: None, limit: shape.limit, shape }
+    }
+}
+
+impl<'a> Telling<'a> {
+    fn new(
+        host: &'a dyn HasEngine,
+        ctx: &'a Context,
+        verbosity: Verbosity,
+        view: View,
+        ns: &Namespace,
+        asked: &Collation,
+    ) -> Telling<'a> {
+        let collection = host.engine().store().catalog().get(ns).cloned();
+        let records = collection.and_then(|collection| collection.collation.clone());
+        let collation = asked.over(records.as_ref());
+        Telling { host, ctx, verbosity, view, collation, records }
     }
 }
 
@@ -125,7 +154,7 @@ impl Telling<'_> {
         winning.extend(tree);
         let rejected: Vec<Document> =
             rejected.iter().map(|plan| stages(plan, &Shape::default(), None)).collect();
-        doc! {
+        let mut explained = doc! {
             "explainVersion": "1",
             "queryPlanner": {
                 "namespace": ns.as_str(),
@@ -138,7 +167,12 @@ impl Telling<'_> {
                 "winningPlan": winning,
                 "rejectedPlans": rejected,
             },
+        };
+        if let (Some(collation), Ok(planner)) = (&self.collation, explained.get_document_mut("queryPlanner"))
+        {
+            planner.insert("collation", crate::plan::explain::document(collation.resolved()));
         }
+        explained
     }
 
     fn finish(&self, mut reply: Document) -> Result<Reply, Fault> {

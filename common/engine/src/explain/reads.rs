@@ -25,7 +25,7 @@ impl Telling<'_> {
         let mut plan = planned.plan;
         if plain
             && !matches!(plan.access, plan::Access::Nothing)
-            && let Some(key) = id_point(&find.filter)
+            && let Some(key) = id_point(&find.filter, self.collation.as_ref(), self.records.as_ref())
         {
             plan = plan::point(key);
         }
@@ -122,7 +122,7 @@ impl Telling<'_> {
     }
 
     pub(super) async fn aggregate(&self, request: &Aggregate) -> Result<Document, Fault> {
-        let parse = parse_context(self.ctx, request.let_vars.as_ref())?;
+        let parse = parse_context(self.ctx, request.let_vars.as_ref(), self.collation.clone())?;
         let planned = PlannedPipeline::new(self.host, request, &parse, &self.view)?;
         let rest: Vec<Document> = planned.rest.to_raw().iter().map(|stage| document(stage)).collect();
         if let Some(documents) = &planned.source {

@@ -13,7 +13,8 @@ use value::SharedDoc;
 impl Telling<'_> {
     pub(super) async fn update(&self, request: &Update) -> Result<Document, Fault> {
         let statement = single(&request.updates)?;
-        let job = Job::new(self.host, self.ctx, &request.ns, request.options.let_vars.as_ref())?;
+        let mut job = Job::new(self.host, self.ctx, &request.ns, request.options.let_vars.as_ref())?;
+        job.collate(&statement.collation);
         let mut seek =
             Seek::parse(&job, &statement.filter, statement.sort.as_ref(), statement.hint.as_ref())?;
         let constants = statement.constants.as_ref();
@@ -33,14 +34,16 @@ impl Telling<'_> {
 
     pub(super) async fn delete(&self, request: &Delete) -> Result<Document, Fault> {
         let statement = single(&request.deletes)?;
-        let job = Job::new(self.host, self.ctx, &request.ns, request.options.let_vars.as_ref())?;
+        let mut job = Job::new(self.host, self.ctx, &request.ns, request.options.let_vars.as_ref())?;
+        job.collate(&statement.collation);
         let seek = Seek::parse(&job, &statement.filter, None, statement.hint.as_ref())?;
         let told = self.write(&job, &seek, &statement.filter, (!statement.multi).then_some(1))?;
         self.query(&request.ns, &statement.filter, &told, delete_stage).await
     }
 
     pub(super) async fn find_and_modify(&self, request: &FindAndModify) -> Result<Document, Fault> {
-        let job = Job::new(self.host, self.ctx, &request.ns, request.let_vars.as_ref())?;
+        let mut job = Job::new(self.host, self.ctx, &request.ns, request.let_vars.as_ref())?;
+        job.collate(&request.collation);
         let mut seek = Seek::parse(&job, &request.filter, request.sort.as_ref(), request.hint.as_ref())?;
         let told = self.write(&job, &seek, &request.filter, Some(1))?;
         match &request.action {

@@ -56,8 +56,8 @@ pub(super) fn candidates(collection: &Collection, query: &Query<'_>) -> Result<V
             continue;
         }
         if index.is_wildcard() {
-            found.extend(wildcard::candidates(index, query)?);
-        } else if let Some(candidate) = by_index(index, query)? {
+            found.extend(wildcard::candidates(index, query, collection)?);
+        } else if let Some(candidate) = by_index(index, query, collection)? {
             found.push(candidate);
         }
     }
@@ -72,14 +72,18 @@ pub(super) fn by_record(collection: &Collection, query: &Query<'_>) -> Result<Op
         RecordOrder::Log => bson::rawdoc! { "ts": 1 },
         RecordOrder::Number => return Ok(None),
     };
-    let pattern = KeyPattern::parse(&key_pattern)?;
+    let pattern = KeyPattern::parse(&key_pattern)?.under(collection.collation.clone());
     let bounds = bounds_of(query, &pattern, false);
-    Ok(Some(candidate(None, pattern, key_pattern, bounds, query, true, false)))
+    Ok(Some(candidate(None, pattern, key_pattern, bounds, query, collection, false)))
 }
 
 /// An index as a candidate; `None` where it may lack documents that match.
-pub(super) fn by_index(index: &Arc<Index>, query: &Query<'_>) -> Result<Option<Candidate>, Fault> {
-    let pattern = KeyPattern::parse(&index.key)?;
+pub(super) fn by_index(
+    index: &Arc<Index>,
+    query: &Query<'_>,
+    collection: &Collection,
+) -> Result<Option<Candidate>, Fault> {
+    let pattern = KeyPattern::parse(&index.key)?.under(index.collation().cloned());
     if pattern.fields.iter().any(|(_, direction)| matches!(direction, bounds::Direction::Special(_))) {
         return Ok(None);
     }
@@ -98,7 +102,7 @@ pub(super) fn by_index(index: &Arc<Index>, query: &Query<'_>) -> Result<Option<C
         index.key.clone(),
         bounds,
         query,
-        index.unique,
+        collection,
         multikey,
     )))
 }
@@ -109,9 +113,10 @@ pub(super) fn candidate(
     key_pattern: RawDocumentBuf,
     bounds: FieldBounds,
     query: &Query<'_>,
-    unique: bool,
+    collection: &Collection,
     multikey: bool,
 ) -> Candidate {
+    let unique = index.as_ref().is_none_or(|index| index.unique);
     let equalities = bounds.fields.iter().take_while(|field| field.is_points()).count();
     let range = bounds.fields.get(equalities).is_some_and(|field| field.constrained);
     let singles = bounds.fields.iter().all(|field| field.intervals.len() == 1);
@@ -119,7 +124,9 @@ pub(super) fn candidate(
     let sorts = match query.sort {
         Some(_) if multikey => None,
         Some(sort) => {
-            let ties_by_id = index.as_ref().is_some_and(|index| !index.unique);
+            // Entries of equal keys are in the order of their records.
+            let same = sort.collation() == collection.collation.as_ref();
+            let ties_by_id = same && index.as_ref().is_some_and(|index| !index.unique);
             sorts(sort, &pattern, &bounds, ties_by_id)
         }
         None => None,
@@ -137,6 +144,9 @@ pub(super) fn bounds_of(query: &Query<'_>, pattern: &KeyPattern, multikey: bool)
 
 /// The direction in which a walk of these keys yields the order of `sort`.
 fn sorts(sort: &Sort, pattern: &KeyPattern, bounds: &FieldBounds, ties_by_id: bool) -> Option<Direction> {
+    if sort.collation() != pattern.collation.as_ref() {
+        return None;
+    }
     let is_point = |at: usize| {
         bounds
             .fields

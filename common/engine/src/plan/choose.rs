@@ -9,7 +9,7 @@ use query::bounds;
 use query::matcher::Matcher;
 use query::sort::Sort;
 use std::sync::Arc;
-use storage::{Collection, Direction, RecordKey};
+use storage::{Collection, Direction, Index, RecordKey};
 use types::{Fault, Timestamp};
 
 /// What is looked for.
@@ -78,22 +78,32 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
     {
         return Ok(candidate);
     }
-    let named =
-        collection.indexes.iter().filter(|index| !index.hidden && index.usable_at(query.at)).find(|index| {
-            match hint {
+    let is_named = |index: &&Arc<Index>| {
+        !index.hidden
+            && index.usable_at(query.at)
+            && match hint {
                 Hint::Name(name) => index.name == *name,
                 Hint::Pattern(pattern) => same_pattern(&index.key, pattern),
                 Hint::Natural { .. } => false,
             }
-        });
+    };
+    // Indexes that differ in their collation have one pattern: the one that serves best is meant.
+    let (mut named, mut found) = (None, None);
+    for index in collection.indexes.iter().filter(is_named) {
+        named = Some(index);
+        let candidate = match index.is_wildcard() {
+            true => {
+                let ways = wildcard::candidates(index, query, collection)?;
+                ways.into_iter().max_by_key(|candidate| candidate.score)
+            }
+            false => by_index(index, query, collection)?,
+        };
+        found = found.into_iter().chain(candidate).max_by_key(|candidate: &Candidate| candidate.score);
+    }
     let Some(index) = named else {
         return Err(Fault::bad_value(
             "error processing query: planner returned error :: caused by :: hint provided does not correspond to an existing index",
         ));
-    };
-    let found = match index.is_wildcard() {
-        true => wildcard::candidates(index, query)?.into_iter().max_by_key(|candidate| candidate.score),
-        false => by_index(index, query)?,
     };
     match found {
         Some(candidate) => Ok(candidate),
@@ -129,7 +139,7 @@ pub(super) fn plan(candidate: Candidate, asked: Option<Arc<Matcher>>, to_sort: b
         direction: sorts.unwrap_or(Direction::Forward),
         filter,
         sorted: !to_sort || sorts.is_some(),
-        bounds: Some(Bounds { index_name, key_pattern, fields }),
+        bounds: Some(Bounds { index_name, key_pattern, fields, collation: pattern.collation }),
         rejected: Vec::new(),
     }
 }

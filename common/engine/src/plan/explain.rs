@@ -128,6 +128,9 @@ fn index_scan(plan: &Plan, bounds: &Bounds, counts: Option<&Counts>) -> Document
     let mut stage = counted(doc! {"stage": "IXSCAN"}, counts.map(|counts| counts.keys));
     stage.insert("keyPattern", document(&bounds.key_pattern));
     stage.insert("indexName", bounds.index_name.as_str());
+    if let Some(collation) = &bounds.collation {
+        stage.insert("collation", document(collation.resolved()));
+    }
     stage.insert("isMultiKey", index.is_some_and(|index| index.multikey()));
     stage.insert("isUnique", index.is_none_or(|index| index.unique));
     stage.insert("isSparse", index.is_some_and(|index| index.sparse));
@@ -146,8 +149,11 @@ fn shown_bounds(plan: &Plan, bounds: &Bounds) -> Document {
     for ((name, value), field) in bounds.key_pattern.iter().flatten().zip(&bounds.fields.fields) {
         let descending = value::number::Number::from_raw(value).is_some_and(|number| number.to_f64() < 0.0);
         let reversed = descending != (plan.direction == Direction::Backward);
-        let mut texts: Vec<String> =
-            field.intervals.iter().map(|interval| text(interval, reversed)).collect();
+        let mut texts: Vec<String> = field
+            .intervals
+            .iter()
+            .map(|interval| text(interval, reversed, bounds.collation.is_some()))
+            .collect();
         if reversed {
             texts.reverse();
         }
@@ -156,8 +162,8 @@ fn shown_bounds(plan: &Plan, bounds: &Bounds) -> Document {
     shown
 }
 
-/// `[1, 5)`.
-fn text(interval: &Interval, reversed: bool) -> String {
+/// `[1, 5)`; under a collation strings are keys.
+fn text(interval: &Interval, reversed: bool, collated: bool) -> String {
     let Interval { min, min_inclusive, max, max_inclusive } = interval;
     let (first, first_in, last, last_in) = match reversed {
         false => (min, min_inclusive, max, max_inclusive),
@@ -165,17 +171,22 @@ fn text(interval: &Interval, reversed: bool) -> String {
     };
     let open = if *first_in { '[' } else { '(' };
     let close = if *last_in { ']' } else { ')' };
-    format!("{open}{}, {}{close}", shell(first), shell(last))
+    format!("{open}{}, {}{close}", shell(first, collated), shell(last, collated))
 }
 
 /// A value as the shell writes it.
-fn shell(value: &Bson) -> String {
+fn shell(value: &Bson, collated: bool) -> String {
     match value {
         Bson::Double(number) if number.is_infinite() => {
             if *number > 0.0 { "inf.0" } else { "-inf.0" }.to_owned()
         }
         Bson::Double(number) if number.is_nan() => "nan.0".to_owned(),
         Bson::Double(number) if number.fract() == 0.0 => format!("{number:.1}"),
+        // The empty text is where strings begin, and no key.
+        Bson::String(text) if collated && !text.is_empty() => {
+            let key: String = text.chars().map(|byte| format!("{:02x}", u32::from(byte))).collect();
+            format!("CollationKey(0x{key})")
+        }
         Bson::String(text) => format!("\"{text}\""),
         Bson::MinKey => "MinKey".to_owned(),
         Bson::MaxKey => "MaxKey".to_owned(),
@@ -187,12 +198,12 @@ fn shell(value: &Bson) -> String {
         Bson::Document(doc) if doc.is_empty() => "{}".to_owned(),
         Bson::Document(doc) => {
             let fields: Vec<String> =
-                doc.iter().map(|(name, value)| format!("{name}: {}", shell(value))).collect();
+                doc.iter().map(|(name, value)| format!("{name}: {}", shell(value, collated))).collect();
             format!("{{ {} }}", fields.join(", "))
         }
         Bson::Array(values) if values.is_empty() => "[]".to_owned(),
         Bson::Array(values) => {
-            let values: Vec<String> = values.iter().map(shell).collect();
+            let values: Vec<String> = values.iter().map(|value| shell(value, collated)).collect();
             format!("[ {} ]", values.join(", "))
         }
         other => other.to_string(),

@@ -18,6 +18,7 @@ use query::bounds::FieldBounds;
 use query::matcher::Matcher;
 use std::sync::Arc;
 use storage::{Direction, Index, RecordKey};
+use value::Collator;
 use value::interval::KeyRange;
 
 /// A chosen way to the documents.
@@ -60,6 +61,8 @@ pub(crate) struct Bounds {
     pub(crate) index_name: String,
     pub(crate) key_pattern: RawDocumentBuf,
     pub(crate) fields: FieldBounds,
+    /// How strings are ordered in the keys.
+    pub(crate) collation: Option<Collator>,
 }
 
 impl Plan {

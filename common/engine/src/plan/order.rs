@@ -3,7 +3,7 @@
 use command::Hint;
 use query::sort::{Natural, Sort};
 use types::Fault;
-use value::SharedDoc;
+use value::{Collator, SharedDoc};
 
 /// Sort and hint, untangled.
 #[derive(Debug, Default)]
@@ -17,8 +17,13 @@ impl Order {
     ///
     /// # Errors
     /// Those of the sort; `BadValue` (2) for a natural sort together with an index as hint.
-    pub(crate) fn parse(sort: Option<&SharedDoc>, hint: Option<&Hint>) -> Result<Order, Fault> {
+    pub(crate) fn parse(
+        sort: Option<&SharedDoc>,
+        hint: Option<&Hint>,
+        collation: Option<&Collator>,
+    ) -> Result<Order, Fault> {
         let sort = sort.map(|sort| Sort::parse(sort)).transpose()?.filter(|sort| !sort.is_empty());
+        let sort = sort.map(|sort| sort.under(collation.cloned()));
         let Some(natural) = sort.as_ref().and_then(Sort::natural) else {
             return Ok(Order { sort, hint: hint.cloned() });
         };

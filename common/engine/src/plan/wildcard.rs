@@ -8,7 +8,7 @@ use bson::{Bson, RawDocumentBuf, cstr};
 use query::bounds::{Direction, FieldBound, KeyPattern};
 use query::matcher::{Matcher, Node};
 use std::sync::Arc;
-use storage::Index;
+use storage::{Collection, Index};
 use types::Fault;
 use value::interval::Interval;
 
@@ -17,7 +17,11 @@ const ARRAY: i32 = 25;
 const NULL: i32 = 5;
 
 /// One candidate for each path of the filter that the index can serve.
-pub(super) fn candidates(index: &Arc<Index>, query: &Query<'_>) -> Result<Vec<Candidate>, Fault> {
+pub(super) fn candidates(
+    index: &Arc<Index>,
+    query: &Query<'_>,
+    collection: &Collection,
+) -> Result<Vec<Candidate>, Fault> {
     let Some(filter) = &query.filter else { return Ok(Vec::new()) };
     if !partial::holds_all(index, Some(filter)) {
         return Ok(Vec::new());
@@ -31,6 +35,7 @@ pub(super) fn candidates(index: &Arc<Index>, query: &Query<'_>) -> Result<Vec<Ca
         let order = if descending { Direction::Descending } else { Direction::Ascending };
         let pattern = KeyPattern {
             fields: vec![("$_path".to_owned(), Direction::Ascending), (path.to_owned(), order)],
+            collation: index.collation().cloned(),
         };
         let mut bounds = bounds_of(query, &pattern, index.multikey());
         bounds.exact = false;
@@ -48,7 +53,7 @@ pub(super) fn candidates(index: &Arc<Index>, query: &Query<'_>) -> Result<Vec<Ca
         }
         let unsorted = Query { sort: None, filter: query.filter.clone(), ..*query };
         let mut way =
-            candidate(Some(Arc::clone(index)), pattern, key_pattern, bounds, &unsorted, false, true);
+            candidate(Some(Arc::clone(index)), pattern, key_pattern, bounds, &unsorted, collection, true);
         // That of the path says nothing about the query.
         way.score.equalities = way.score.equalities.saturating_sub(1);
         found.push(way);

@@ -27,6 +27,7 @@ pub(crate) async fn delete_statement(
     statement_id: i32,
 ) -> Result<Deleted, Fault> {
     job.ctx.check(Instant::now())?;
+    job.collate(&statement.collation);
     let mut seek = Seek::parse(job, &statement.filter, None, statement.hint.as_ref())?;
     if statement.multi {
         job.refuse_retryable_multi()?;

@@ -21,6 +21,7 @@ pub(crate) async fn find_and_modify(
     job: &mut Job<'_>,
     request: &FindAndModify,
 ) -> Result<RawDocumentBuf, Fault> {
+    job.collate(&request.collation);
     let mut seek = Seek::parse(job, &request.filter, request.sort.as_ref(), request.hint.as_ref())?;
     let modify = match &request.action {
         FindAndModifyAction::Remove => None,

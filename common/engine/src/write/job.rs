@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::Collection;
 use types::{Code, Fault, Namespace, OpTime, W, WriteConcern};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// One namespace of one write command.
 pub(crate) struct Job<'a> {
@@ -54,9 +54,16 @@ impl<'a> Job<'a> {
             ns: ns.clone(),
             owner: host.ownership(ns),
             retry: Retryable::of(ctx),
-            parse: parse_context(ctx, let_vars)?,
+            parse: parse_context(ctx, let_vars, None)?,
             last_commit: None,
         })
+    }
+
+    /// Sets how strings compare from here on: as the statement says, or else the collection.
+    pub(crate) fn collate(&mut self, asked: &Collation) {
+        let collection = self.collection();
+        let inherited = collection.as_ref().and_then(|collection| collection.collation.as_ref());
+        self.parse.collation = asked.over(inherited);
     }
 
     /// The collection as it is now.

@@ -10,7 +10,7 @@ use query::sort::Sort;
 use std::sync::Arc;
 use storage::{Collection, RecordKey, RecordOrder, Snapshot};
 use types::{Code, Fault, Timestamp};
-use value::SharedDoc;
+use value::{Collator, SharedDoc};
 
 /// What is looked for, parsed once for all attempts.
 pub(crate) struct Seek {
@@ -20,6 +20,8 @@ pub(crate) struct Seek {
     matcher: Option<Arc<Matcher>>,
     sort: Option<Sort>,
     hint: Option<Hint>,
+    /// That of the collection, by which `point` was made.
+    records: Option<Collator>,
 }
 
 impl Seek {
@@ -33,14 +35,20 @@ impl Seek {
         sort: Option<&SharedDoc>,
         hint: Option<&Hint>,
     ) -> Result<Seek, Fault> {
-        let Order { sort, hint } = Order::parse(sort, hint)?;
-        let by_id = job.collection().is_none_or(|collection| collection.order == RecordOrder::Id);
-        let point = if hint.is_none() && by_id { plan::id_point(filter) } else { None };
+        let asked = job.parse.collation.as_ref();
+        let Order { sort, hint } = Order::parse(sort, hint, asked)?;
+        let collection = job.collection();
+        let by_id = collection.as_ref().is_none_or(|collection| collection.order == RecordOrder::Id);
+        let records = collection.and_then(|collection| collection.collation.clone());
+        let point = match hint.is_none() && by_id {
+            true => plan::id_point(filter, asked, records.as_ref()),
+            false => None,
+        };
         let matcher = match &point {
             Some(_) => None,
             None => Some(Arc::new(Matcher::parse(filter, &job.parse)?)),
         };
-        Ok(Seek { point, filter: filter.clone(), matcher, sort, hint })
+        Ok(Seek { point, filter: filter.clone(), matcher, sort, hint, records })
     }
 
     /// The filter's matcher, which a point look-up does without.
@@ -57,10 +65,15 @@ impl Seek {
     /// The plan at a time.
     pub(crate) fn plan(&self, collection: &Arc<Collection>, at: Timestamp) -> Result<Plan, Fault> {
         match &self.point {
-            Some(_) if collection.order != RecordOrder::Id => Err(made_anew(collection)),
+            Some(_) if !self.is_for(collection) => Err(made_anew(collection)),
             Some(key) => Ok(plan::point(key.clone())),
             None => plan::choose(Some(collection), &self.query(at)),
         }
+    }
+
+    /// Whether a key made for the collection as it was is one of the collection as it is.
+    fn is_for(&self, collection: &Collection) -> bool {
+        collection.order == RecordOrder::Id && collection.collation == self.records
     }
 
     /// What the planner is told.
@@ -94,7 +107,7 @@ impl Seek {
         collection: &Arc<Collection>,
     ) -> Result<Option<Hit>, Fault> {
         if let Some(key) = &self.point {
-            if collection.order != RecordOrder::Id {
+            if !self.is_for(collection) {
                 return Err(made_anew(collection));
             }
             let Some(doc) = snapshot.get(collection, key)? else { return Ok(None) };

@@ -108,6 +108,7 @@ pub(crate) async fn update_statement(
     statement_id: i32,
 ) -> Result<Updated, Fault> {
     job.ctx.check(Instant::now())?;
+    job.collate(&statement.collation);
     let mut seek = Seek::parse(job, &statement.filter, statement.sort.as_ref(), statement.hint.as_ref())?;
     let constants = statement.constants.as_ref();
     let modify = Modify::parse(job, &mut seek, &statement.update, &statement.array_filters, constants)?;

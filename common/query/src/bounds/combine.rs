@@ -1,6 +1,7 @@
 //! How the bounds of predicates combine under `$and`, `$or`, `$not` and `$elemMatch`.
 //! With arrays a document has several keys, and what holds for the document need not hold for one key; see [`choose`].
 
+use super::Keys;
 use super::intervals::{self, Found};
 use crate::matcher::{Leaf, Node, Test};
 use value::interval::{Interval, intersect, normalize};
@@ -24,37 +25,37 @@ impl Fields {
 }
 
 /// The bounds of a node. A path is `None` where the pattern's field lies outside of the document that is looked at.
-pub(super) fn node(node: &Node, paths: &[Option<&str>], multikey: bool) -> Fields {
-    signed(node, paths, multikey, false)
+pub(super) fn node(node: &Node, paths: &[Option<&str>], keys: Keys<'_>) -> Fields {
+    signed(node, paths, keys, false)
 }
 
 /// `negated`: of the opposite of the node.
-fn signed(node: &Node, paths: &[Option<&str>], multikey: bool, negated: bool) -> Fields {
+fn signed(node: &Node, paths: &[Option<&str>], keys: Keys<'_>, negated: bool) -> Fields {
     let each = |nodes: &[Node]| -> Vec<Fields> {
-        nodes.iter().map(|node| signed(node, paths, multikey, negated)).collect()
+        nodes.iter().map(|node| signed(node, paths, keys, negated)).collect()
     };
     match (node, negated) {
-        (Node::Not(inner), _) => signed(inner, paths, multikey, !negated),
-        (Node::And(nodes), false) | (Node::Or(nodes), true) => all_of(each(nodes), paths, multikey),
+        (Node::Not(inner), _) => signed(inner, paths, keys, !negated),
+        (Node::And(nodes), false) | (Node::Or(nodes), true) => all_of(each(nodes), paths, keys),
         (Node::Or(nodes), false) | (Node::And(nodes), true) => any_of(each(nodes), paths.len()),
         (Node::Never, false) => Fields { fields: vec![Some(Vec::new()); paths.len()], exact: true },
         (Node::Never, true) => Fields { fields: vec![None; paths.len()], exact: true },
         (Node::Expr(_), _) => Fields::nothing(paths.len()),
-        (Node::Leaf(one), _) => leaf(one, paths, multikey, negated),
+        (Node::Leaf(one), _) => leaf(one, paths, keys, negated),
     }
 }
 
-fn leaf(leaf: &Leaf, paths: &[Option<&str>], multikey: bool, negated: bool) -> Fields {
+fn leaf(leaf: &Leaf, paths: &[Option<&str>], keys: Keys<'_>, negated: bool) -> Fields {
     let text = leaf.path.text();
     let mut found = Fields::nothing(paths.len());
-    if multikey && (0..leaf.path.len()).any(|at| leaf.path.index(at).is_some()) {
+    if keys.multikey && (0..leaf.path.len()).any(|at| leaf.path.index(at).is_some()) {
         // `a.0` may be an element or a field of each element; a key stands for one of them only.
         return found;
     }
     for (field, path) in found.fields.iter_mut().zip(paths) {
         if *path == Some(text) {
-            let on_path = intervals::of(leaf, multikey);
-            let on_path = if negated { intervals::opposite(leaf, on_path, multikey) } else { on_path };
+            let on_path = intervals::of(leaf, keys);
+            let on_path = if negated { intervals::opposite(leaf, on_path, keys) } else { on_path };
             if let Some(Found { intervals, exact }) = on_path {
                 *field = Some(intervals);
                 found.exact = exact;
@@ -77,13 +78,13 @@ fn leaf(leaf: &Leaf, paths: &[Option<&str>], multikey: bool, negated: bool) -> F
     match &leaf.test {
         Test::ElemMatchObject(node) => {
             let inner: Vec<Option<&str>> = inner.iter().map(Option::as_deref).collect();
-            Fields { exact: false, ..signed(node, &inner, multikey, false) }
+            Fields { exact: false, ..signed(node, &inner, keys, false) }
         }
         Test::Compare(crate::matcher::Comparison::Eq, operand) => {
             for (field, path) in found.fields.iter_mut().zip(&inner) {
                 let Some(path) = path else { continue };
-                *field = intervals::of_embedded(operand.value(), path);
-                if field.is_some() && multikey {
+                *field = intervals::of_embedded(operand, path, keys);
+                if field.is_some() && keys.multikey {
                     // With arrays inside, one key need not hold the values of several fields.
                     break;
                 }
@@ -95,8 +96,8 @@ fn leaf(leaf: &Leaf, paths: &[Option<&str>], multikey: bool, negated: bool) -> F
 }
 
 /// Each of the parts must hold.
-fn all_of(parts: Vec<Fields>, paths: &[Option<&str>], multikey: bool) -> Fields {
-    if multikey && parts.len() > 1 {
+fn all_of(parts: Vec<Fields>, paths: &[Option<&str>], keys: Keys<'_>) -> Fields {
+    if keys.multikey && parts.len() > 1 {
         return choose(&parts, paths);
     }
     let mut all = Fields { fields: vec![None; paths.len()], exact: true };

@@ -1,8 +1,11 @@
 //! The intervals of one test: which values of a key it lets through, type bracket by type bracket.
 
+use super::Keys;
 use crate::matcher::{Bracket, Comparison, Kinds, Leaf, Node, Operand, Pattern, Set, Test, is_nan};
 use bson::spec::{BinarySubtype, ElementType};
 use bson::{Binary, Bson, DateTime, JavaScriptCodeWithScope, RawBsonRef, Timestamp, doc, oid::ObjectId};
+use value::Collator;
+use value::collation::is_collatable;
 use value::interval::{Interval, complement, intersect, normalize};
 
 /// More values of an `$in` than this are widened to the range that holds them all.
@@ -27,48 +30,48 @@ impl Found {
 }
 
 /// The intervals of a leaf on its own path.
-pub(super) fn of(leaf: &Leaf, multikey: bool) -> Option<Found> {
-    let mut found = of_test(&leaf.test)?;
+pub(super) fn of(leaf: &Leaf, keys: Keys<'_>) -> Option<Found> {
+    let mut found = of_test(&leaf.test, keys)?;
     // A key below an array may stand for an element that the path does not enter, or for no element at all.
-    found.exact &= !(multikey && leaf.path.len() > 1);
+    found.exact &= !(keys.multikey && leaf.path.len() > 1);
     Some(found)
 }
 
 /// The intervals of the opposite of a leaf, given its own.
-pub(super) fn opposite(leaf: &Leaf, found: Option<Found>, multikey: bool) -> Option<Found> {
+pub(super) fn opposite(leaf: &Leaf, found: Option<Found>, keys: Keys<'_>) -> Option<Found> {
     if matches!(leaf.test, Test::Exists) {
         // What is missing has the key null; below an array without elements, undefined.
-        let min = if multikey { Bson::Undefined } else { Bson::Null };
+        let min = if keys.multikey { Bson::Undefined } else { Bson::Null };
         return Found::inexact(vec![Interval::new(min, true, Bson::Null, true)]);
     }
     let found = found.filter(|found| found.exact)?;
     // With several keys, one outside says nothing about the others.
-    Some(Found { intervals: complement(&found.intervals), exact: !multikey })
+    Some(Found { intervals: complement(&found.intervals), exact: !keys.multikey })
 }
 
-fn of_test(test: &Test) -> Option<Found> {
+fn of_test(test: &Test, keys: Keys<'_>) -> Option<Found> {
     match test {
-        Test::Compare(Comparison::Eq, operand) => equal(operand.value()),
-        Test::Compare(comparison, operand) => compare(*comparison, operand),
-        Test::In(set) => of_set(set),
+        Test::Compare(Comparison::Eq, operand) => equal(operand.value(), operand.collation(), keys),
+        Test::Compare(comparison, operand) => compare(*comparison, operand, keys),
+        Test::In(set) => of_set(set, keys),
         Test::Type(kinds) => of_kinds(*kinds),
         Test::Mod { .. } => Found::inexact(vec![numbers()]),
         Test::Bits(_) => Found::inexact(vec![numbers(), bracket(Bracket::Binary)?]),
-        Test::Regex(pattern) => of_pattern(pattern),
-        Test::ElemMatchValue(node) => Some(Found { exact: false, ..of_element(node, false)? }),
+        Test::Regex(pattern) => of_pattern(pattern, keys),
+        Test::ElemMatchValue(node) => Some(Found { exact: false, ..of_element(node, keys, false)? }),
         Test::Exists | Test::Size(_) | Test::ElemMatchObject(_) => None,
     }
 }
 
 /// What the value form of `$elemMatch` asks of one element, which is one key.
-fn of_element(node: &Node, negated: bool) -> Option<Found> {
+fn of_element(node: &Node, keys: Keys<'_>, negated: bool) -> Option<Found> {
     match (node, negated) {
-        (Node::Not(inner), _) => of_element(inner, !negated),
+        (Node::Not(inner), _) => of_element(inner, keys, !negated),
         (Node::And(nodes), false) | (Node::Or(nodes), true) => {
             let mut all: Option<Found> = None;
             let mut exact = true;
             for node in nodes {
-                let Some(more) = of_element(node, negated) else {
+                let Some(more) = of_element(node, keys, negated) else {
                     exact = false;
                     continue;
                 };
@@ -83,16 +86,16 @@ fn of_element(node: &Node, negated: bool) -> Option<Found> {
         (Node::Or(nodes), false) | (Node::And(nodes), true) => {
             let mut any = Found { intervals: Vec::new(), exact: true };
             for node in nodes {
-                let more = of_element(node, negated)?;
+                let more = of_element(node, keys, negated)?;
                 any.exact &= more.exact;
                 any.intervals.extend(more.intervals);
             }
             any.intervals = normalize(any.intervals);
             Some(any)
         }
-        (Node::Leaf(leaf), false) => of_test(&leaf.test),
+        (Node::Leaf(leaf), false) => of_test(&leaf.test, keys),
         (Node::Leaf(leaf), true) => {
-            let found = of_test(&leaf.test).filter(|found| found.exact)?;
+            let found = of_test(&leaf.test, keys).filter(|found| found.exact)?;
             Found::exact(complement(&found.intervals))
         }
         (Node::Never, false) => Found::exact(Vec::new()),
@@ -100,8 +103,18 @@ fn of_element(node: &Node, negated: bool) -> Option<Found> {
     }
 }
 
-fn equal(value: RawBsonRef<'_>) -> Option<Found> {
+/// A constant as the keys have it; `None` if they order its strings otherwise than the predicate does.
+fn as_key(value: RawBsonRef<'_>, collation: Option<&Collator>, keys: Keys<'_>) -> Option<Bson> {
     let owned = Bson::try_from(value).ok()?;
+    if (collation.is_none() && keys.collation.is_none()) || !is_collatable(value) {
+        return Some(owned);
+    }
+    let same = keys.collation.filter(|ours| collation == Some(*ours))?;
+    Some(same.translate(&owned))
+}
+
+fn equal(value: RawBsonRef<'_>, collation: Option<&Collator>, keys: Keys<'_>) -> Option<Found> {
+    let owned = as_key(value, collation, keys)?;
     let Bson::Array(elements) = &owned else { return Found::exact(vec![Interval::point(owned)]) };
     // A field that is this array has its elements for keys; one that contains it has it for a key.
     let first = elements.first().cloned().unwrap_or(Bson::Undefined);
@@ -109,16 +122,16 @@ fn equal(value: RawBsonRef<'_>) -> Option<Found> {
 }
 
 /// The points of a field inside of a document that is matched as a whole.
-pub(super) fn of_embedded(value: RawBsonRef<'_>, path: &str) -> Option<Vec<Interval>> {
-    let RawBsonRef::Document(doc) = value else { return None };
-    equal(value::path::get(doc, path)?).map(|found| found.intervals)
+pub(super) fn of_embedded(operand: &Operand, path: &str, keys: Keys<'_>) -> Option<Vec<Interval>> {
+    let RawBsonRef::Document(doc) = operand.value() else { return None };
+    equal(value::path::get(doc, path)?, operand.collation(), keys).map(|found| found.intervals)
 }
 
-fn compare(comparison: Comparison, operand: &Operand) -> Option<Found> {
+fn compare(comparison: Comparison, operand: &Operand, keys: Keys<'_>) -> Option<Found> {
     let value = operand.value();
     let class = Bracket::of(value.element_type());
     let (or_equal, up) = match comparison {
-        Comparison::Eq => return equal(value),
+        Comparison::Eq => return equal(value, operand.collation(), keys),
         Comparison::Gt => (false, true),
         Comparison::Gte => (true, true),
         Comparison::Lt => (false, false),
@@ -129,11 +142,11 @@ fn compare(comparison: Comparison, operand: &Operand) -> Option<Found> {
         Bracket::Array | Bracket::DbPointer | Bracket::Undefined | Bracket::Regex => return None,
         Bracket::Null if !or_equal => return Found::exact(Vec::new()),
         Bracket::Number if is_nan(value) && !or_equal => return Found::exact(Vec::new()),
-        Bracket::Null => return equal(value),
-        Bracket::Number if is_nan(value) => return equal(value),
+        Bracket::Null => return equal(value, None, keys),
+        Bracket::Number if is_nan(value) => return equal(value, None, keys),
         _ => {}
     }
-    let owned = Bson::try_from(value).ok()?;
+    let owned = as_key(value, operand.collation(), keys)?;
     let within = match class {
         // They compare with everything.
         Bracket::MinKey | Bracket::MaxKey => Interval::all(),
@@ -147,7 +160,7 @@ fn compare(comparison: Comparison, operand: &Operand) -> Option<Found> {
     Found::exact(normalize(vec![interval]))
 }
 
-fn of_set(set: &Set) -> Option<Found> {
+fn of_set(set: &Set, keys: Keys<'_>) -> Option<Found> {
     let mut found = Found { intervals: Vec::new(), exact: true };
     if set.len() > POINTS_MAX {
         let (mut first, mut last) = (None, None);
@@ -160,17 +173,18 @@ fn of_set(set: &Set) -> Option<Found> {
             last = Some(value);
         }
         found.exact = false;
-        let (min, max) = (Bson::try_from(first?).ok()?, Bson::try_from(last?).ok()?);
+        let end = |value| as_key(value, set.collation(), keys);
+        let (min, max) = (end(first?)?, end(last?)?);
         found.intervals.push(Interval::new(min, true, max, true));
     } else {
         for value in set.values() {
-            let more = equal(value.ok()?)?;
+            let more = equal(value.ok()?, set.collation(), keys)?;
             found.exact &= more.exact;
             found.intervals.extend(more.intervals);
         }
     }
     for pattern in set.patterns() {
-        let more = of_pattern(pattern)?;
+        let more = of_pattern(pattern, keys)?;
         found.exact &= more.exact;
         found.intervals.extend(more.intervals);
     }
@@ -178,12 +192,13 @@ fn of_set(set: &Set) -> Option<Found> {
     Some(found)
 }
 
-fn of_pattern(pattern: &Pattern) -> Option<Found> {
+fn of_pattern(pattern: &Pattern, keys: Keys<'_>) -> Option<Found> {
     let itself = Interval::point(Bson::RegularExpression(bson::Regex {
         pattern: pattern.source().try_into().ok()?,
         options: pattern.options().try_into().ok()?,
     }));
-    let (texts, exact) = match pattern.prefix() {
+    // A pattern looks at the text itself, which keys under a collation do not have.
+    let (texts, exact) = match pattern.prefix().filter(|_| keys.collation.is_none()) {
         Some((prefix, exact)) => match after(&prefix) {
             Some(next) => (Interval::new(Bson::String(prefix), true, Bson::String(next), false), exact),
             None => (Interval { min: Bson::String(prefix), ..bracket(Bracket::String)? }, exact),

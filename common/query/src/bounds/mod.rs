@@ -1,6 +1,9 @@
 //! From a predicate to intervals on the fields of a key: which part of an index must be read, which shards must be asked.
 //! One code for both. The bounds never lose a matching document; [`FieldBounds::exact`] says whether they also
 //! contain nothing else, so that the predicate need not be evaluated again.
+//!
+//! Intervals hold values as the key has them: where it is under a collation, strings are replaced by what stands for them
+//! ([`value::Collator::translate`]). A predicate that compares strings under another collation than the key's says nothing.
 
 mod combine;
 mod intervals;
@@ -14,6 +17,7 @@ pub use ranges::{RANGES_MAX, Scan, key_ranges, scan};
 
 use crate::matcher::Matcher;
 use bson::Bson;
+use value::Collator;
 use value::hash::shard_key_hash;
 use value::interval::Interval;
 
@@ -68,11 +72,20 @@ impl FieldBounds {
     }
 }
 
+/// What the keys are that bounds are put on.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    /// One document may have several.
+    multikey: bool,
+    collation: Option<&'a Collator>,
+}
+
 /// The bounds that `matcher` puts on a key. `multikey`: an array may lie on a path of the pattern, so that one document
 /// has several keys; then two predicates on one path may be fulfilled by different keys and are not intersected.
 pub fn bounds(matcher: &Matcher, pattern: &KeyPattern, multikey: bool) -> FieldBounds {
     let paths: Vec<Option<&str>> = pattern.fields.iter().map(|(path, _)| Some(path.as_str())).collect();
-    let found = combine::node(matcher.root(), &paths, multikey);
+    let keys = Keys { multikey, collation: pattern.collation.as_ref() };
+    let found = combine::node(matcher.root(), &paths, keys);
     let mut exact = found.exact;
     let fields = found.fields.into_iter().zip(&pattern.fields).map(|(intervals, (_, direction))| {
         match (intervals, direction) {

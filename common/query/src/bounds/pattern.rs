@@ -4,6 +4,7 @@ use crate::context::invalid_bson;
 use bson::{RawBsonRef, RawDocument};
 use types::limits::INDEX_FIELD_COUNT_MAX;
 use types::{Code, Fault};
+use value::Collator;
 use value::number::Number;
 
 /// How a field of a key is ordered.
@@ -28,6 +29,8 @@ impl Direction {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyPattern {
     pub fields: Vec<(String, Direction)>,
+    /// How strings are ordered in the key; `None` is by bytes.
+    pub collation: Option<Collator>,
 }
 
 impl KeyPattern {
@@ -84,7 +87,14 @@ impl KeyPattern {
         if fields.len() > INDEX_FIELD_COUNT_MAX {
             return Err(Fault::new(Code::Location(13103), "too many compound keys"));
         }
-        Ok(KeyPattern { fields })
+        Ok(KeyPattern { fields, collation: None })
+    }
+
+    /// The same pattern with strings under a collation.
+    #[must_use]
+    pub fn under(mut self, collation: Option<Collator>) -> KeyPattern {
+        self.collation = collation;
+        self
     }
 
     /// The paths in order.

@@ -6,6 +6,7 @@ use super::operator::{Arity, Operator, Shape};
 use super::value::{is_nullish, number, render, type_name};
 use bson::{Bson, Document};
 use types::{Code, Fault};
+use value::Collator;
 use value::number::Number;
 
 pub(super) const OPERATORS: &[Operator] = &[
@@ -14,8 +15,8 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator { name: "$concatArrays", shape: Shape::Plain(Arity::Any, concat_arrays) },
     Operator { name: "$filter", shape: Shape::Special(array_each::parse_filter) },
     Operator { name: "$first", shape: Shape::Plain(Arity::Exactly(1), |values| edge("$first", values, 0)) },
-    Operator { name: "$in", shape: Shape::Plain(Arity::Exactly(2), contains) },
-    Operator { name: "$indexOfArray", shape: Shape::Plain(Arity::Between(2, 4), index_of_array) },
+    Operator { name: "$in", shape: Shape::Comparing(Arity::Exactly(2), contains) },
+    Operator { name: "$indexOfArray", shape: Shape::Comparing(Arity::Between(2, 4), index_of_array) },
     Operator { name: "$isArray", shape: Shape::Plain(Arity::Exactly(1), is_array) },
     Operator { name: "$last", shape: Shape::Plain(Arity::Exactly(1), |values| edge("$last", values, -1)) },
     Operator { name: "$map", shape: Shape::Special(array_each::parse_map) },
@@ -158,7 +159,7 @@ fn concat_arrays(operands: &[Value]) -> Result<Value, Fault> {
     Ok(Some(Bson::Array(out)))
 }
 
-fn contains(operands: &[Value]) -> Result<Value, Fault> {
+fn contains(operands: &[Value], collation: Option<&Collator>) -> Result<Value, Fault> {
     let [value, array] = operands else { return Ok(None) };
     let Some(Bson::Array(elements)) = array else {
         return fail(
@@ -166,11 +167,11 @@ fn contains(operands: &[Value]) -> Result<Value, Fault> {
             format!("$in requires an array as a second argument, found: {}", type_name(array)),
         );
     };
-    Ok(Some(Bson::Boolean(elements.iter().any(|element| equal(element, value)))))
+    Ok(Some(Bson::Boolean(elements.iter().any(|element| equal(element, value, collation)))))
 }
 
-fn equal(element: &Bson, value: &Value) -> bool {
-    value.as_ref().is_some_and(|value| value::order::compare_bson(element, value).is_eq())
+fn equal(element: &Bson, value: &Value, collation: Option<&Collator>) -> bool {
+    value.as_ref().is_some_and(|value| value::order::compare_bson_under(element, value, collation).is_eq())
 }
 
 /// Start and end of a search, as `$indexOfArray` and the `$indexOf…` of strings take them. `None`: nothing to search.
@@ -197,7 +198,7 @@ pub(super) fn bounds(name: &str, operands: &[Value], length: usize) -> Result<Op
     Ok((start <= end).then_some((start, end)))
 }
 
-fn index_of_array(operands: &[Value]) -> Result<Value, Fault> {
+fn index_of_array(operands: &[Value], collation: Option<&Collator>) -> Result<Value, Fault> {
     let [array, value, rest @ ..] = operands else { return Ok(None) };
     if is_nullish(array) {
         return Ok(NULL);
@@ -209,7 +210,11 @@ fn index_of_array(operands: &[Value]) -> Result<Value, Fault> {
         );
     };
     let found = bounds("$indexOfArray", rest, elements.len())?.and_then(|(start, end)| {
-        elements.get(start..end)?.iter().position(|element| equal(element, value)).map(|index| index + start)
+        elements
+            .get(start..end)?
+            .iter()
+            .position(|element| equal(element, value, collation))
+            .map(|index| index + start)
     });
     Ok(Some(Bson::Int32(found.and_then(|index| i32::try_from(index).ok()).unwrap_or(-1))))
 }

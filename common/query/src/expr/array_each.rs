@@ -9,7 +9,7 @@ use crate::context::ParseContext;
 use crate::sort::Sort;
 use bson::{Bson, RawBson, RawBsonRef};
 use types::Fault;
-use value::order;
+use value::{Collator, order};
 
 const NULL: Value = Some(Bson::Null);
 
@@ -183,6 +183,7 @@ impl Evaluate for Reduce {
 struct SortArray {
     input: Expr,
     by: By,
+    collation: Option<Collator>,
 }
 
 #[derive(Debug)]
@@ -195,7 +196,7 @@ pub(super) fn parse_sort(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseCont
     let document = arguments::object("$sortArray", raw, 2942500)?;
     let [input, by] = arguments::raw_named("$sortArray", document, &[required("input"), required("sortBy")])?;
     let by = match by.ok_or_else(lost)? {
-        RawBsonRef::Document(pattern) => By::Pattern(Sort::parse(pattern)?),
+        RawBsonRef::Document(pattern) => By::Pattern(Sort::parse(pattern)?.under(ctx.collation.clone())),
         other => match value::number::Number::from_raw(other).and_then(|number| number.to_i64_exact()) {
             Some(1) => By::Value { descending: false },
             Some(-1) => By::Value { descending: true },
@@ -205,7 +206,8 @@ pub(super) fn parse_sort(raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseCont
             }
         },
     };
-    Ok(Expr::special(SortArray { input: Expr::parse(input.ok_or_else(lost)?, scope, ctx)?, by }))
+    let input = Expr::parse(input.ok_or_else(lost)?, scope, ctx)?;
+    Ok(Expr::special(SortArray { input, by, collation: ctx.collation.clone() }))
 }
 
 impl Evaluate for SortArray {
@@ -224,9 +226,12 @@ impl Evaluate for SortArray {
             );
         };
         match &self.by {
-            By::Value { descending: false } => elements.sort_by(order::compare_bson),
-            By::Value { descending: true } => {
-                elements.sort_by(|left, right| order::compare_bson(right, left))
+            By::Value { descending } => {
+                let collation = self.collation.as_ref();
+                elements.sort_by(|left, right| {
+                    let order = order::compare_bson_under(left, right, collation);
+                    if *descending { order.reverse() } else { order }
+                });
             }
             By::Pattern(sort) => {
                 let mut keyed = Vec::with_capacity(elements.len());

@@ -6,37 +6,48 @@ use super::value::{Evaluated, from_raw, is_nullish, type_name};
 use crate::pipeline::accumulator::{self, State};
 use bson::Bson;
 use types::{Code, Fault};
+use value::Collator;
 
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator { name: "$avg", shape: Shape::Plain(Arity::Any, |values| unary("$avg", values)) },
+    Operator { name: "$avg", shape: Shape::Plain(Arity::Any, |values| unary("$avg", values, None)) },
     Operator {
         name: "$firstN",
-        shape: Shape::Named(INPUT_AND_N, |named| bounded("$firstN", named.get(0), named.get(1))),
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$firstN", named.get(0), named.get(1), None)),
     },
     Operator {
         name: "$lastN",
-        shape: Shape::Named(INPUT_AND_N, |named| bounded("$lastN", named.get(0), named.get(1))),
+        shape: Shape::Named(INPUT_AND_N, |named| bounded("$lastN", named.get(0), named.get(1), None)),
     },
-    Operator { name: "$max", shape: Shape::Plain(Arity::Any, |values| unary("$max", values)) },
+    Operator { name: "$max", shape: Shape::Comparing(Arity::Any, |values, by| unary("$max", values, by)) },
     Operator {
         name: "$maxN",
-        shape: Shape::Named(INPUT_AND_N, |named| bounded("$maxN", named.get(0), named.get(1))),
+        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| {
+            bounded("$maxN", named.get(0), named.get(1), by)
+        }),
     },
-    Operator { name: "$min", shape: Shape::Plain(Arity::Any, |values| unary("$min", values)) },
+    Operator { name: "$min", shape: Shape::Comparing(Arity::Any, |values, by| unary("$min", values, by)) },
     Operator {
         name: "$minN",
-        shape: Shape::Named(INPUT_AND_N, |named| bounded("$minN", named.get(0), named.get(1))),
+        shape: Shape::NamedComparing(INPUT_AND_N, |named, by| {
+            bounded("$minN", named.get(0), named.get(1), by)
+        }),
     },
-    Operator { name: "$stdDevPop", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevPop", values)) },
-    Operator { name: "$stdDevSamp", shape: Shape::Plain(Arity::Any, |values| unary("$stdDevSamp", values)) },
-    Operator { name: "$sum", shape: Shape::Plain(Arity::Any, |values| unary("$sum", values)) },
+    Operator {
+        name: "$stdDevPop",
+        shape: Shape::Plain(Arity::Any, |values| unary("$stdDevPop", values, None)),
+    },
+    Operator {
+        name: "$stdDevSamp",
+        shape: Shape::Plain(Arity::Any, |values| unary("$stdDevSamp", values, None)),
+    },
+    Operator { name: "$sum", shape: Shape::Plain(Arity::Any, |values| unary("$sum", values, None)) },
 ];
 
 const INPUT_AND_N: &[super::operator::Param] = &[required("input"), required("n")];
 
-fn unary(name: &str, values: &[Value]) -> Result<Value, Fault> {
-    let state =
-        accumulator::unary(name).ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
+fn unary(name: &str, values: &[Value], collation: Option<&Collator>) -> Result<Value, Fault> {
+    let state = accumulator::unary(name, collation)
+        .ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
     match values {
         [Some(Bson::Array(elements))] => collect(state, elements),
         _ => collect(state, values.iter().flatten()),
@@ -54,11 +65,11 @@ fn collect<'a>(
     from_raw(result.as_raw_bson_ref()).map(Some)
 }
 
-fn bounded(name: &str, input: &Value, n: &Value) -> Result<Value, Fault> {
+fn bounded(name: &str, input: &Value, n: &Value, collation: Option<&Collator>) -> Result<Value, Fault> {
     let n = accumulator::checked_n(n)?;
     match input {
         Some(Bson::Array(elements)) => {
-            let state = accumulator::bounded(name, n)
+            let state = accumulator::bounded(name, n, collation)
                 .ok_or_else(|| Fault::internal(format!("{name} has no accumulator")))?;
             collect(state, elements)
         }

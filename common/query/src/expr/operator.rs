@@ -4,6 +4,7 @@ use super::{Env, Expr, Value, Variables};
 use crate::context::ParseContext;
 use bson::RawBsonRef;
 use types::Fault;
+use value::Collator;
 
 /// A row of a family's table.
 #[derive(Debug)]
@@ -17,8 +18,12 @@ pub(super) struct Operator {
 pub(super) enum Shape {
     /// All operands are evaluated, in order, then the function runs.
     Plain(Arity, fn(&[Value]) -> Result<Value, Fault>),
+    /// As `Plain`, with a function that compares values.
+    Comparing(Arity, fn(&[Value], Option<&Collator>) -> Result<Value, Fault>),
     /// An object of named operands, all evaluated; the function sees which were given.
     Named(&'static [Param], fn(&Named<'_>) -> Result<Value, Fault>),
+    /// As `Named`, with a function that compares values.
+    NamedComparing(&'static [Param], fn(&Named<'_>, Option<&Collator>) -> Result<Value, Fault>),
     /// Either one bare operand or an object of named ones whose first is that operand.
     BareOrNamed(&'static [Param], fn(&Named<'_>) -> Result<Value, Fault>),
     /// The operator reads its operands itself.
@@ -78,10 +83,12 @@ pub(super) struct Call {
     pub(super) operands: Vec<Expr>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Function {
     Plain(fn(&[Value]) -> Result<Value, Fault>),
+    Comparing(fn(&[Value], Option<&Collator>) -> Result<Value, Fault>, Option<Collator>),
     Named(fn(&Named<'_>) -> Result<Value, Fault>, u32),
+    NamedComparing(fn(&Named<'_>, Option<&Collator>) -> Result<Value, Fault>, u32, Option<Collator>),
 }
 
 impl Call {
@@ -97,9 +104,13 @@ impl Call {
     }
 
     fn apply(&self, values: &[Value]) -> Result<Value, Fault> {
-        match self.function {
+        match &self.function {
             Function::Plain(function) => function(values),
-            Function::Named(function, given) => function(&Named { values, given }),
+            Function::Comparing(function, collation) => function(values, collation.as_ref()),
+            Function::Named(function, given) => function(&Named { values, given: *given }),
+            Function::NamedComparing(function, given, collation) => {
+                function(&Named { values, given: *given }, collation.as_ref())
+            }
         }
     }
 }

@@ -68,6 +68,16 @@ fn operator(name: &str, raw: RawBsonRef<'_>, scope: &Variables, ctx: &ParseConte
             let operands = arguments::positional(name, raw, arity, scope, ctx)?;
             Ok(fold::call(Call { function: Function::Plain(function), operands }))
         }
+        Shape::Comparing(arity, function) => {
+            let operands = arguments::positional(name, raw, arity, scope, ctx)?;
+            Ok(fold::call(Call { function: Function::Comparing(function, ctx.collation.clone()), operands }))
+        }
+        Shape::NamedComparing(params, function) => {
+            let document = arguments::object(name, raw, not_an_object(name))?;
+            let (operands, given) = arguments::named(name, document, params, scope, ctx)?;
+            let function = Function::NamedComparing(function, given, ctx.collation.clone());
+            Ok(fold::call(Call { function, operands }))
+        }
         Shape::Named(params, function) => {
             let document = arguments::object(name, raw, not_an_object(name))?;
             let (operands, given) = arguments::named(name, document, params, scope, ctx)?;

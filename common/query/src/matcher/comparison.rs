@@ -4,9 +4,11 @@
 use crate::raw::Field;
 use bson::spec::ElementType;
 use bson::{RawBson, RawBsonRef};
+use std::cell::RefCell;
 use std::cmp::Ordering;
 use types::Fault;
-use value::order;
+use value::collation::is_collatable;
+use value::{Collator, key, order};
 
 /// Which comparison. Inequality is [`super::Node::Not`] around equality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +42,36 @@ pub struct Operand {
     value: RawBson,
     bracket: Bracket,
     nan: bool,
+    collated: Option<Box<Collated>>,
+}
+
+/// What a comparison under a collation takes: there for operands with strings only.
+#[derive(Debug, Clone)]
+struct Collated {
+    collation: Collator,
+    /// The constant, encoded.
+    key: Vec<u8>,
+}
+
+thread_local! {
+    /// Where a value is encoded before it is compared.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Operand {
-    /// Wraps a constant.
-    pub fn new(value: RawBson) -> Operand {
+    /// Wraps a constant that values are compared with under a collation, if there is one.
+    pub fn new(value: RawBson, collation: Option<&Collator>) -> Operand {
         let nan = is_nan(value.as_raw_bson_ref());
-        Operand { bracket: Bracket::of(value.element_type()), value, nan }
+        let collated = collation.filter(|_| is_collatable(value.as_raw_bson_ref())).map(|collation| {
+            let key = key::of_under(value.as_raw_bson_ref(), Some(collation));
+            Box::new(Collated { collation: collation.clone(), key })
+        });
+        Operand { bracket: Bracket::of(value.element_type()), value, nan, collated }
+    }
+
+    /// How the strings in the constant compare; `None` is by bytes, or that there are none.
+    pub fn collation(&self) -> Option<&Collator> {
+        self.collated.as_ref().map(|collated| &collated.collation)
     }
 
     /// The constant.
@@ -62,6 +87,9 @@ impl Operand {
         }
         let Some(field) = field else { return Ok(false) };
         let value = field.value()?;
+        if let Some(collated) = &self.collated {
+            return Ok(comparison.accepts(collated.compare(value)));
+        }
         if comparison == Comparison::Eq {
             // The keys that most look-ups use, without the general comparison.
             match (value, &self.value) {
@@ -86,6 +114,17 @@ impl Operand {
             Bracket::MaxKey => matches!(comparison, Comparison::Lt | Comparison::Lte),
             _ => false,
         }
+    }
+}
+
+impl Collated {
+    /// How the value compares with the constant.
+    fn compare(&self, value: RawBsonRef<'_>) -> Ordering {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.clear();
+            key::encode_under(scratch, value, false, Some(&self.collation));
+            scratch.as_slice().cmp(&self.key)
+        })
     }
 }
 

@@ -5,7 +5,8 @@ use super::{Comparison, Leaf, Matcher, Node, Operand, Test};
 use bson::RawBsonRef;
 use bson::spec::ElementType;
 use types::{Code, Fault};
-use value::order;
+use value::collation::is_collatable;
+use value::{Collator, order};
 
 /// Whether `query` matches nothing that `filter` does not.
 pub fn implies(query: &Matcher, filter: &Matcher) -> bool {
@@ -67,15 +68,19 @@ fn test_implies(query: &Test, filter: &Test) -> bool {
         (Test::In(set), filter) => {
             set.patterns().is_empty()
                 && set.values().flatten().all(|value| {
-                    let point = Test::Compare(Comparison::Eq, Operand::new(value.into()));
+                    let point = Test::Compare(Comparison::Eq, Operand::new(value.into(), set.collation()));
                     test_implies(&point, filter)
                 })
         }
         (Test::Compare(Comparison::Eq, operand), Test::In(set)) => {
-            set.values().flatten().any(|value| order::compare(value, operand.value()).is_eq())
+            comparable(operand, set.collation())
+                && set
+                    .values()
+                    .flatten()
+                    .any(|value| order::compare_under(value, operand.value(), operand.collation()).is_eq())
         }
         (Test::Compare(comparison, operand), Test::Compare(wanted, bound)) => {
-            comparison_implies(*comparison, operand.value(), *wanted, bound.value())
+            comparison_implies(*comparison, operand, *wanted, bound)
         }
         (Test::Compare(Comparison::Eq, operand), Test::Type(kinds)) => {
             let kind = operand.value().element_type();
@@ -123,14 +128,19 @@ fn is_plain(value: RawBsonRef<'_>) -> bool {
     !matches!(value, RawBsonRef::Null | RawBsonRef::Undefined | RawBsonRef::MinKey | RawBsonRef::MaxKey)
 }
 
-fn comparison_implies(
-    query: Comparison,
-    operand: RawBsonRef<'_>,
-    filter: Comparison,
-    bound: RawBsonRef<'_>,
-) -> bool {
+/// Whether values compare with the operand as they do under the other collation.
+fn comparable(operand: &Operand, other: Option<&Collator>) -> bool {
+    !is_collatable(operand.value()) || operand.collation() == other
+}
+
+fn comparison_implies(query: Comparison, operand: &Operand, filter: Comparison, bound: &Operand) -> bool {
+    let collation = operand.collation();
+    if is_collatable(operand.value()) != is_collatable(bound.value()) || collation != bound.collation() {
+        return false;
+    }
+    let (operand, bound) = (operand.value(), bound.value());
     let same = order::canonical_type(operand) == order::canonical_type(bound);
-    let ordering = order::compare(operand, bound);
+    let ordering = order::compare_under(operand, bound, collation);
     if query == filter && same && ordering.is_eq() {
         return true;
     }

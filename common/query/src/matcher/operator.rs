@@ -1,7 +1,7 @@
 //! The operators that a field is given, such as `{$gt: 1, $lt: 5}`: one arm per name, operands checked as MongoDB does.
 
 use super::bits::{Bits, Quantity};
-use super::comparison::{Comparison, Operand};
+use super::comparison::Comparison;
 use super::kinds::Kinds;
 use super::parse::{Parser, is_operators, is_pathless};
 use super::pattern::Pattern;
@@ -52,16 +52,16 @@ fn one(
     let leaf = |test| Node::Leaf(Leaf { path: path.clone(), test });
     let name = field.name();
     Ok(Some(match name {
-        "$eq" => leaf(compare(path, name, Comparison::Eq, field)?),
-        "$gt" => leaf(compare(path, name, Comparison::Gt, field)?),
-        "$gte" => leaf(compare(path, name, Comparison::Gte, field)?),
-        "$lt" => leaf(compare(path, name, Comparison::Lt, field)?),
-        "$lte" => leaf(compare(path, name, Comparison::Lte, field)?),
+        "$eq" => leaf(compare(parser, path, name, Comparison::Eq, field)?),
+        "$gt" => leaf(compare(parser, path, name, Comparison::Gt, field)?),
+        "$gte" => leaf(compare(parser, path, name, Comparison::Gte, field)?),
+        "$lt" => leaf(compare(parser, path, name, Comparison::Lt, field)?),
+        "$lte" => leaf(compare(parser, path, name, Comparison::Lte, field)?),
         "$ne" => {
             if let RawBsonRef::RegularExpression(_) = field.value()? {
                 return Err(Fault::bad_value("Can't have regex as arg to $ne."));
             }
-            Node::not(leaf(compare(path, name, Comparison::Eq, field)?))
+            Node::not(leaf(compare(parser, path, name, Comparison::Eq, field)?))
         }
         "$in" => leaf(set(parser, field)?),
         "$nin" => Node::not(leaf(set(parser, field)?)),
@@ -92,7 +92,13 @@ fn one(
     }))
 }
 
-fn compare(path: &Path, name: &str, comparison: Comparison, field: &Field<'_>) -> Result<Test, Fault> {
+fn compare(
+    parser: &Parser<'_>,
+    path: &Path,
+    name: &str,
+    comparison: Comparison,
+    field: &Field<'_>,
+) -> Result<Test, Fault> {
     let value = field.value()?;
     match value {
         RawBsonRef::Undefined => return Err(Fault::bad_value("cannot compare to undefined")),
@@ -104,7 +110,7 @@ fn compare(path: &Path, name: &str, comparison: Comparison, field: &Field<'_>) -
         }
         _ => {}
     }
-    Ok(Test::Compare(comparison, Operand::new(value.into())))
+    Ok(Test::Compare(comparison, parser.operand(value)))
 }
 
 fn set(parser: &mut Parser<'_>, field: &Field<'_>) -> Result<Test, Fault> {
@@ -129,7 +135,7 @@ fn set(parser: &mut Parser<'_>, field: &Field<'_>) -> Result<Test, Fault> {
             value => values.push(value),
         }
     }
-    Ok(Test::In(Set::new(values, patterns)?))
+    Ok(Test::In(Set::new(values, patterns, parser.collation())?))
 }
 
 fn negated(parser: &mut Parser<'_>, path: &Arc<Path>, field: &Field<'_>) -> Result<Node, Fault> {
@@ -256,7 +262,7 @@ fn all(parser: &mut Parser<'_>, path: &Arc<Path>, field: &Field<'_>) -> Result<N
                 Test::Regex(Arc::new(Pattern::new(regex.pattern.as_str(), regex.options.as_str())?))
             }
             (None, RawBsonRef::Undefined) => return Err(Fault::bad_value("cannot compare to undefined")),
-            (None, value) => Test::Compare(Comparison::Eq, Operand::new(value.into())),
+            (None, value) => Test::Compare(Comparison::Eq, parser.operand(value)),
         };
         nodes.push(leaf(test));
     }

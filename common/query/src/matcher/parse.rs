@@ -12,6 +12,7 @@ use bson::{RawBsonRef, RawDocument};
 use std::sync::Arc;
 use types::limits::FILTER_NODE_COUNT_MAX;
 use types::{Code, Fault};
+use value::Collator;
 use value::path::Path;
 
 /// Levels of logical operators in one filter.
@@ -50,6 +51,16 @@ impl<'c> Parser<'c> {
         })
     }
 
+    /// How strings compare.
+    pub(super) fn collation(&self) -> Option<&'c Collator> {
+        self.ctx.collation.as_ref()
+    }
+
+    /// A constant to compare with.
+    pub(super) fn operand(&self, value: RawBsonRef<'_>) -> Operand {
+        Operand::new(value.into(), self.collation())
+    }
+
     /// Counts nodes against the limit of one filter.
     pub(super) fn count(&mut self, nodes: usize) -> Result<(), Fault> {
         self.nodes = self.nodes.saturating_add(nodes);
@@ -79,11 +90,11 @@ impl<'c> Parser<'c> {
         match name {
             "$and" => nodes.extend(self.branches(field)?),
             "$or" => {
-                let branches = merge_equalities(self.branches(field)?)?;
+                let branches = self.merged_branches(field)?;
                 nodes.push(any(branches));
             }
             "$nor" => {
-                let branches = merge_equalities(self.branches(field)?)?;
+                let branches = self.merged_branches(field)?;
                 nodes.push(Node::not(any(branches)));
             }
             "$expr" => {
@@ -105,6 +116,10 @@ impl<'c> Parser<'c> {
             }
         }
         Ok(())
+    }
+
+    fn merged_branches(&mut self, field: &Field<'_>) -> Result<Vec<Node>, Fault> {
+        merge_equalities(self.branches(field)?, self.collation())
     }
 
     fn branches(&mut self, field: &Field<'_>) -> Result<Vec<Node>, Fault> {
@@ -133,21 +148,21 @@ impl<'c> Parser<'c> {
             return operator::parse(self, path, doc, nodes);
         }
         self.count(1)?;
-        nodes.push(equality(path, field.value()?)?);
+        nodes.push(self.equality(path, field.value()?)?);
         Ok(())
     }
-}
 
-/// The node for an implicit or explicit equality; a regular expression is matched.
-fn equality(path: &Arc<Path>, value: RawBsonRef<'_>) -> Result<Node, Fault> {
-    let test = match value {
-        RawBsonRef::RegularExpression(regex) => {
-            Test::Regex(Arc::new(Pattern::new(regex.pattern.as_str(), regex.options.as_str())?))
-        }
-        RawBsonRef::Undefined => return Err(Fault::bad_value("cannot compare to undefined")),
-        other => Test::Compare(Comparison::Eq, Operand::new(other.into())),
-    };
-    Ok(Node::Leaf(Leaf { path: path.clone(), test }))
+    /// The node for an implicit or explicit equality; a regular expression is matched.
+    fn equality(&self, path: &Arc<Path>, value: RawBsonRef<'_>) -> Result<Node, Fault> {
+        let test = match value {
+            RawBsonRef::RegularExpression(regex) => {
+                Test::Regex(Arc::new(Pattern::new(regex.pattern.as_str(), regex.options.as_str())?))
+            }
+            RawBsonRef::Undefined => return Err(Fault::bad_value("cannot compare to undefined")),
+            other => Test::Compare(Comparison::Eq, self.operand(other)),
+        };
+        Ok(Node::Leaf(Leaf { path: path.clone(), test }))
+    }
 }
 
 /// Whether a document holds operators instead of being a value: its first name starts with a dollar, and it is no DBRef.
@@ -194,7 +209,7 @@ fn must_be_one(field: &Field<'_>) -> Result<(), Fault> {
 }
 
 /// Joins branches that are equalities on the same path into one look-up, so that 100,000 of them cost one search.
-fn merge_equalities(branches: Vec<Node>) -> Result<Vec<Node>, Fault> {
+fn merge_equalities(branches: Vec<Node>, collation: Option<&Collator>) -> Result<Vec<Node>, Fault> {
     use std::collections::HashMap;
     let mut counts: HashMap<Arc<Path>, usize> = HashMap::new();
     for branch in &branches {
@@ -220,7 +235,7 @@ fn merge_equalities(branches: Vec<Node>) -> Result<Vec<Node>, Fault> {
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by(|a, b| a.0.text().cmp(b.0.text()));
     for (path, operands) in groups {
-        let set = super::set::Set::new(operands.iter().map(Operand::value), Vec::new())?;
+        let set = super::set::Set::new(operands.iter().map(Operand::value), Vec::new(), collation)?;
         merged.push(Node::Leaf(Leaf { path, test: Test::In(set) }));
     }
     Ok(merged)

@@ -8,7 +8,7 @@ use bson::{RawBsonRef, RawDocumentBuf};
 use std::cell::RefCell;
 use std::sync::Arc;
 use types::{Code, Fault};
-use value::key;
+use value::{Collator, key};
 
 /// A set of values and patterns.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub struct Set {
     /// Bit per [`Bracket`] that occurs.
     brackets: u32,
     patterns: Vec<Arc<Pattern>>,
+    collation: Option<Collator>,
 }
 
 thread_local! {
@@ -34,13 +35,14 @@ impl Set {
     pub(super) fn new<'a>(
         values: impl IntoIterator<Item = RawBsonRef<'a>>,
         patterns: Vec<Arc<Pattern>>,
+        collation: Option<&Collator>,
     ) -> Result<Set, Fault> {
         let mut arena = Vec::new();
         let mut entries: Vec<(u32, u32, RawBsonRef<'a>)> = Vec::new();
         let mut brackets = 0;
         for value in values {
             let start = arena.len();
-            key::encode(&mut arena, value, false);
+            key::encode_under(&mut arena, value, false, collation);
             let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(arena.len())) else {
                 return Err(Fault::new(Code::ExceededMemoryLimit, "$in has too many values"));
             };
@@ -64,6 +66,7 @@ impl Set {
             ends: ends.into(),
             brackets,
             patterns,
+            collation: collation.cloned(),
         })
     }
 
@@ -80,6 +83,11 @@ impl Set {
     /// The distinct values in order.
     pub fn values(&self) -> impl Iterator<Item = Result<RawBsonRef<'_>, Fault>> {
         fields(&self.values).map(|field| field?.value())
+    }
+
+    /// How strings compare; `None` is by bytes.
+    pub fn collation(&self) -> Option<&Collator> {
+        self.collation.as_ref()
     }
 
     /// The regular expressions.
@@ -108,7 +116,7 @@ impl Set {
     fn contains(&self, value: RawBsonRef<'_>) -> bool {
         SCRATCH.with_borrow_mut(|wanted| {
             wanted.clear();
-            key::encode(wanted, value, false);
+            key::encode_under(wanted, value, false, self.collation.as_ref());
             let start = |index: usize| if index == 0 { 0 } else { self.ends[index - 1] as usize };
             let (mut low, mut high) = (0, self.ends.len());
             while low < high {

@@ -31,7 +31,9 @@ pub(super) fn of(sort: &Sort, doc: &RawDocument) -> Result<Vec<u8>, Fault> {
     for (path, (_, descending)) in sort.paths.iter().zip(&sort.fields) {
         match reach(doc, path, 0)? {
             Reached::Missing => key::encode_missing(&mut out, *descending),
-            Reached::Value(field) => key::encode(&mut out, field.value()?, *descending),
+            Reached::Value(field) => {
+                key::encode_under(&mut out, field.value()?, *descending, sort.collation())
+            }
             Reached::Array(..) => {
                 let mut best: Option<Vec<u8>> = None;
                 each(sort, doc, &mut |tuple| {
@@ -137,7 +139,7 @@ fn encode(sort: &Sort, slots: &[Slot<'_>]) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(16 * slots.len());
     for (slot, (_, descending)) in slots.iter().zip(&sort.fields) {
         match slot {
-            Slot::Value(field) => key::encode(&mut out, field.value()?, *descending),
+            Slot::Value(field) => key::encode_under(&mut out, field.value()?, *descending, sort.collation()),
             // An empty array sorts as undefined does, below null.
             Slot::Empty => key::encode(&mut out, RawBsonRef::Undefined, *descending),
             Slot::Missing | Slot::Open(_) => key::encode_missing(&mut out, *descending),

@@ -10,6 +10,7 @@ use crate::context::invalid_bson;
 use bson::{RawBsonRef, RawDocument};
 use types::limits::INDEX_FIELD_COUNT_MAX;
 use types::{Code, Fault};
+use value::Collator;
 use value::number::Number;
 use value::path::Path;
 
@@ -19,6 +20,7 @@ pub struct Sort {
     fields: Vec<(String, bool)>,
     paths: Vec<Path>,
     natural: Option<Natural>,
+    collation: Option<Collator>,
 }
 
 /// `{$natural: ±1}`: the order in which the storage scans.
@@ -63,6 +65,18 @@ impl Sort {
             return Err(Fault::new(Code::Location(13103), "too many compound keys"));
         }
         Ok(sort)
+    }
+
+    /// The same pattern under a collation.
+    #[must_use]
+    pub fn under(mut self, collation: Option<Collator>) -> Sort {
+        self.collation = collation;
+        self
+    }
+
+    /// How strings compare; `None` is by bytes.
+    pub fn collation(&self) -> Option<&Collator> {
+        self.collation.as_ref()
     }
 
     /// Path and whether descending, in order.

@@ -54,6 +54,7 @@ pub(super) fn collection(
     let options = doc.get_document("options").map_err(|_| bad("options"))?.to_owned();
     let version: Timestamp = doc.get_timestamp("version").map_err(|_| bad("version"))?.into();
     let capped = crate::Capped::of(&options)?;
+    let collation = crate::collection::collation_of(&options)?;
     let ident = *free;
     *free += 1;
     let mut indexes = Vec::new();
@@ -63,7 +64,7 @@ pub(super) fn collection(
         let ready = index.get_timestamp("ready").ok().map(Timestamp::from);
         let id = spec.get_str("name").ok() == Some(index::IdIndex::NAME);
         let made = if id && capped.is_none() {
-            Index::clustered(ident, &ns, ready.unwrap_or(version))?
+            Index::clustered(ident, &ns, ready.unwrap_or(version), collation.as_ref())?
         } else {
             *free += 1;
             Index::new(*free - 1, &ns, spec.clone(), predicates)?.with(ready, spec)?
@@ -78,6 +79,7 @@ pub(super) fn collection(
         options,
         order: if capped.is_some() { crate::RecordOrder::Number } else { crate::RecordOrder::Id },
         capped,
+        collation,
         indexes,
         version,
     })

@@ -29,7 +29,7 @@ enum State<'a> {
 /// The keys of a document.
 pub(crate) fn keys(pattern: &Pattern, sparse: bool, doc: &RawDocument) -> Result<Keys, Error> {
     if let Some(wildcard) = &pattern.wildcard {
-        return wildcard.keys(doc);
+        return wildcard.keys(doc, pattern.collation.as_ref());
     }
     let mut out = Keys::default();
     out.multikey = rows(pattern, doc, &mut |row| {
@@ -63,6 +63,7 @@ pub(crate) fn row_of<'a>(
 
 fn encode(pattern: &Pattern, row: &Row<'_>) -> Result<Vec<u8>, Error> {
     let mut key = Vec::with_capacity(16 * row.len());
+    let collation = pattern.collation.as_ref();
     for (field, value) in pattern.fields.iter().zip(row) {
         match (field.order, value) {
             (Order::Hashed, Some(RawBsonRef::Array(_))) => return Err(hashed_array()),
@@ -70,7 +71,9 @@ fn encode(pattern: &Pattern, row: &Row<'_>) -> Result<Vec<u8>, Error> {
                 let hash = value::hash::shard_key_hash(value.unwrap_or(RawBsonRef::Null));
                 value::key::encode(&mut key, RawBsonRef::Int64(hash), false);
             }
-            (order, Some(value)) => value::key::encode(&mut key, *value, order == Order::Descending),
+            (order, Some(value)) => {
+                value::key::encode_under(&mut key, *value, order == Order::Descending, collation);
+            }
             (order, None) => value::key::encode_missing(&mut key, order == Order::Descending),
         }
     }

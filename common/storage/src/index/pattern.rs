@@ -4,6 +4,7 @@ use super::wildcard::Wildcard;
 use crate::Error;
 use bson::{RawBsonRef, RawDocument};
 use types::{Code, limits};
+use value::Collator;
 
 /// How one field of an index is ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Pattern {
     /// Of a wildcard index the one field as it is written.
     pub fields: Vec<Field>,
     pub wildcard: Option<Wildcard>,
+    /// How strings are ordered in the keys; `None` is by bytes.
+    pub collation: Option<Collator>,
 }
 
 /// Index kinds of MongoDB that are known and not there yet.
@@ -101,7 +104,13 @@ impl Pattern {
                 ),
             });
         }
-        Ok(Pattern { fields, wildcard })
+        Ok(Pattern { fields, wildcard, collation: None })
+    }
+
+    /// The same pattern with strings under a collation.
+    pub(crate) fn under(mut self, collation: Option<Collator>) -> Pattern {
+        self.collation = collation;
+        self
     }
 
     /// Whether this is `{_id: 1}`.

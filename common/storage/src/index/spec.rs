@@ -7,6 +7,7 @@ use crate::collection::Index;
 use bson::raw::cstr;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use types::Code;
+use value::{Collation, Collator};
 
 /// Options of MongoDB that are known and not there yet.
 const NOT_YET: &[&str] = &[
@@ -33,9 +34,13 @@ pub(crate) enum Requested {
     Exists,
 }
 
-/// The specification of every collection's first index.
-pub(crate) fn id_spec() -> RawDocumentBuf {
-    rawdoc! { "v": 2_i32, "key": { "_id": 1_i32 }, "name": IdIndex::NAME }
+/// The specification of every collection's first index, which has the collation of the collection.
+pub(crate) fn id_spec(collation: Option<&Collator>) -> RawDocumentBuf {
+    let mut spec = rawdoc! { "v": 2_i32, "key": { "_id": 1_i32 }, "name": IdIndex::NAME };
+    if let Some(collation) = collation {
+        spec.append(cstr!("collation"), collation.resolved().to_owned());
+    }
+    spec
 }
 
 /// The index on `_id`.
@@ -49,15 +54,32 @@ fn invalid(code: Code, message: impl Into<String>) -> Error {
     Error::IndexSpec { code, message: message.into() }
 }
 
-/// Checks a specification against the language and against the indexes that exist.
+/// Checks a specification against the language and against the indexes that exist. Where it names no collation, it gets that of
+/// the collection.
 pub(crate) fn parse<'a>(
     spec: &RawDocument,
     existing: impl Iterator<Item = &'a Index>,
+    inherited: Option<&Collator>,
 ) -> Result<Requested, Error> {
-    let fresh = normalise(spec)?;
+    let fresh = normalise(spec, inherited)?;
     let key = fresh.get_document("key").map_err(|error| invalid(Code::FailedToParse, error.to_string()))?;
     let name = fresh.get_str("name").unwrap_or_default();
     if Pattern::parse(key, fresh.get_document("wildcardProjection").ok())?.is_id() {
+        let collation = crate::collection::collation_of(&fresh)?;
+        if collation.as_ref() != inherited {
+            let show = |collation: Option<&Collator>| match collation {
+                Some(collation) => display::document(collation.resolved()),
+                None => "{ locale: \"simple\" }".to_owned(),
+            };
+            return Err(invalid(
+                Code::BadValue,
+                format!(
+                    "The _id index must have the same collation as the collection. Index collation: {}, collection collation: {}",
+                    show(collation.as_ref()),
+                    show(inherited)
+                ),
+            ));
+        }
         return Ok(Requested::Exists);
     }
     let existing: Vec<&Index> = existing.collect();
@@ -98,7 +120,8 @@ pub(crate) fn parse<'a>(
     Ok(Requested::New(fresh))
 }
 
-/// Whether two specifications mean the same index: key, uniqueness, and which documents have entries. There can be only one.
+/// Whether two specifications mean the same index: key, uniqueness, collation, and which documents have entries. There can be
+/// only one.
 fn same_index(left: &RawDocument, right: &RawDocument) -> bool {
     let flag = |spec: &RawDocument, name: &str| spec.get_bool(name).unwrap_or(false);
     let same_doc = |name: &str| match (left.get_document(name), right.get_document(name)) {
@@ -111,6 +134,7 @@ fn same_index(left: &RawDocument, right: &RawDocument) -> bool {
     };
     same_key
         && ["unique", "sparse"].iter().all(|name| flag(left, name) == flag(right, name))
+        && same_doc("collation")
         && same_doc("partialFilterExpression")
         && same_doc("wildcardProjection")
 }
@@ -135,10 +159,11 @@ fn same_pattern(left: &RawDocument, right: &RawDocument) -> bool {
 }
 
 /// `{v: 2, key, name, …options that are on}`.
-fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
+fn normalise(spec: &RawDocument, inherited: Option<&Collator>) -> Result<RawDocumentBuf, Error> {
     let mut key = None;
     let mut name = None;
     let mut options = RawDocumentBuf::new();
+    let mut collation = Collation::Inherited;
     for element in spec.iter() {
         let (field, value) = element.map_err(|error| invalid(Code::InvalidBSON, error.to_string()))?;
         let wrong = || {
@@ -166,11 +191,10 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
                 options.append(field, seconds(value).ok_or_else(expiry_out_of_range)?);
             }
             ("ns", RawBsonRef::String(_)) => {}
-            ("collation", RawBsonRef::Document(collation)) => {
-                if collation.get_str("locale").ok() != Some("simple") {
-                    return Err(Error::NotImplemented("index collation".to_owned()));
-                }
+            ("collation", RawBsonRef::Document(doc)) if doc.is_empty() => {
+                return Err(invalid(Code::BadValue, "The field 'collation' cannot be an empty object."));
             }
+            ("collation", RawBsonRef::Document(doc)) => collation = Collation::parse(doc, "collation")?,
             ("key" | "name" | "ns" | "collation" | "partialFilterExpression" | "wildcardProjection", _) => {
                 return Err(wrong());
             }
@@ -221,12 +245,19 @@ fn normalise(spec: &RawDocument) -> Result<RawDocumentBuf, Error> {
         return Err(invalid(Code::BadValue, "can't hide _id index"));
     }
     check_combination(&pattern, &options)?;
+    let collation = collation.over(inherited);
+    if collation.is_some() && pattern.hashed() {
+        return Err(Error::NotImplemented("a hashed index with a collation".to_owned()));
+    }
     let mut out = RawDocumentBuf::new();
     out.append(cstr!("v"), 2_i32);
     out.append(cstr!("key"), key.to_owned());
     out.append(cstr!("name"), name);
     for (field, value) in options.iter().flatten() {
         out.append(field, value);
+    }
+    if let Some(collation) = collation {
+        out.append(cstr!("collation"), collation.resolved().to_owned());
     }
     Ok(out)
 }

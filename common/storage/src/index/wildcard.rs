@@ -4,6 +4,7 @@ use super::entries::Keys;
 use crate::Error;
 use bson::{RawBsonRef, RawDocument};
 use types::Code;
+use value::Collator;
 
 /// What `{"$**": 1}` or `{"a.$**": 1}` means, with its projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +73,8 @@ impl Wildcard {
     }
 
     /// The keys of a document.
-    pub(super) fn keys(&self, doc: &RawDocument) -> Result<Keys, Error> {
-        let mut found = Walk { wildcard: self, out: Keys::default() };
+    pub(super) fn keys(&self, doc: &RawDocument, collation: Option<&Collator>) -> Result<Keys, Error> {
+        let mut found = Walk { wildcard: self, collation, out: Keys::default() };
         found.document(doc, &mut Vec::new())?;
         let mut out = found.out;
         out.keys.sort_unstable();
@@ -84,6 +85,7 @@ impl Wildcard {
 
 struct Walk<'w> {
     wildcard: &'w Wildcard,
+    collation: Option<&'w Collator>,
     out: Keys,
 }
 
@@ -131,7 +133,7 @@ impl Walk<'_> {
         if self.wildcard.covers_path(path) {
             let mut key = Vec::with_capacity(32);
             value::key::encode(&mut key, RawBsonRef::String(&path.join(".")), false);
-            value::key::encode(&mut key, value, self.wildcard.descending);
+            value::key::encode_under(&mut key, value, self.wildcard.descending, self.collation);
             self.out.keys.push(key);
         }
     }
@@ -210,7 +212,7 @@ mod tests {
         let projection = projection.map(|projection| RawDocumentBuf::try_from(&projection).unwrap());
         let prefix = prefix.iter().map(|part| (*part).to_owned()).collect();
         let wildcard = Wildcard::new(prefix, false, projection.as_deref()).unwrap();
-        let got = wildcard.keys(&RawDocumentBuf::try_from(&doc).unwrap()).unwrap().keys;
+        let got = wildcard.keys(&RawDocumentBuf::try_from(&doc).unwrap(), None).unwrap().keys;
         let mut rows: Vec<Vec<u8>> = Vec::new();
         for row in want.as_array().unwrap() {
             let mut key = Vec::new();

@@ -1,7 +1,7 @@
 //! The writing end of the log: commits append to a buffer in memory, the syncer writes and syncs it for all that wait.
 //! A failed write or sync poisons the log for good: what the disk then holds is unknown, so nothing is tried again.
 
-use super::record::{Draft, Record};
+use super::record::{Draft, Record, has_entry};
 use super::segment::{Segment, Walk};
 use super::sync::Signal;
 use crate::Error;
@@ -53,11 +53,18 @@ pub(crate) struct LogStats {
     pub waits: u64,
 }
 
+/// A record in [`Buffer`].
+#[derive(Debug, Clone, Copy)]
+struct Noted {
+    at: Timestamp,
+    length: usize,
+    has_entry: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     pub(super) bytes: Vec<u8>,
-    /// Time and length of each record in `bytes`.
-    records: Vec<(Timestamp, usize)>,
+    records: Vec<Noted>,
     pub(super) last: OpTime,
     failed: Option<Arc<Failure>>,
 }
@@ -68,7 +75,7 @@ pub(super) struct Writer {
     pub(super) written: OpTime,
     /// Empty ones to take turns with those of [`Buffer`]: memory that was touched once is not asked for again.
     spare: Vec<u8>,
-    spare_records: Vec<(Timestamp, usize)>,
+    spare_records: Vec<Noted>,
 }
 
 /// The log.
@@ -149,7 +156,7 @@ impl Log {
             loop {
                 match walk.next(segment) {
                     Ok(Some((record, offset, length))) => {
-                        segment.note(record.at.ts, offset, length as u64);
+                        segment.note(record.at.ts, offset, length as u64, !record.entry.is_empty());
                         last = record.at;
                         if record.at.ts > from {
                             replay(record)?;
@@ -246,7 +253,7 @@ impl Log {
         let bytes = draft.finish(at, self.durable_ts());
         let mut buffer = self.buffer.lock();
         assert!(at.ts > buffer.last.ts, "oplog must advance: {} then {at}", buffer.last);
-        buffer.records.push((at.ts, bytes.len()));
+        buffer.records.push(Noted { at: at.ts, length: bytes.len(), has_entry: has_entry(&bytes) });
         let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(&bytes);
         buffer.last = at;
@@ -259,7 +266,12 @@ impl Log {
         let mut buffer = self.buffer.lock();
         let first = records.first().map_or(last.ts, |(at, _)| at.ts);
         assert!(first > buffer.last.ts, "oplog must advance: {} then {first}", buffer.last);
-        buffer.records.extend(records.iter().map(|(at, length)| (at.ts, *length)));
+        let mut rest = bytes;
+        for (at, length) in records {
+            let (record, later) = rest.split_at((*length).min(rest.len()));
+            buffer.records.push(Noted { at: at.ts, length: *length, has_entry: has_entry(record) });
+            rest = later;
+        }
         let before = buffer.bytes.len();
         buffer.bytes.extend_from_slice(bytes);
         buffer.last = *last;
@@ -347,9 +359,9 @@ impl Log {
             let start = segment.len();
             let mut offset = start;
             // Readers walk up to the length, and the index must not be behind it.
-            while let Some((at, length)) = records.next_if(|_| offset < self.segment_bytes) {
-                segment.note(at, offset, length as u64);
-                offset += length as u64;
+            while let Some(record) = records.next_if(|_| offset < self.segment_bytes) {
+                segment.note(record.at, offset, record.length as u64, record.has_entry);
+                offset += record.length as u64;
             }
             let (now, later) = rest.split_at((offset - start) as usize);
             self.fault("write").map_err(Error::io(&segment.path))?;
@@ -375,6 +387,7 @@ impl Log {
     fn roll(&self, writer: &mut Writer) -> Result<(), Error> {
         fail::point("segment-full");
         writer.segment.file.sync_all().map_err(Error::io(&writer.segment.path))?;
+        writer.segment.keep_entries();
         let segment = Arc::new(Segment::create(&self.dir, writer.segment.number + 1)?);
         fail::point("segment-made");
         self.segments.write().push(segment.clone());
@@ -456,6 +469,13 @@ impl Log {
     /// Rises whenever the log is cut back.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
+    }
+
+    /// How many entries there are: what is in memory only is written first. Segments that are complete have it on record; of others what
+    /// is not known yet is read, once.
+    pub(crate) fn entries(&self) -> Result<u64, Error> {
+        self.write_out()?;
+        self.segments().iter().map(|segment| segment.entries()).sum()
     }
 
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {

@@ -1,12 +1,14 @@
 //! The log after a time, narrowed to one collection and a range of its record keys: with a snapshot scan of the same range, what
 //! copies a collection or a chunk and keeps the copy up to date.
+//! Record keys are those of the collection: of the `_id`, or in a capped collection the number of the record.
 //! A record that leaves nothing of the range is passed over; a commit of several writes is handed out as those that are inside.
 
+use super::fields::Fields;
 use super::read::{OplogCursor, OplogReader};
 use crate::Error;
 use crate::collection::{Collection, RecordKey};
 use bson::{RawBsonRef, RawDocument};
-use types::{OpTime, Timestamp, Uuid};
+use types::{OpTime, Timestamp};
 use value::SharedDoc;
 use value::interval::KeyRange;
 
@@ -60,14 +62,14 @@ impl Changes {
     }
 
     fn take(&mut self, op_time: OpTime, doc: &RawDocument) -> Result<(), Error> {
-        let bad = |what: &str| Error::Damaged(format!("oplog entry at {op_time}: {what}"));
-        let op = doc.get_str("op").map_err(|_| bad("op"))?;
-        let kind = match op {
+        let bad = |what: &str| Fields::bad(op_time, what);
+        let fields = Fields::of(doc, op_time)?;
+        let kind = match fields.op {
             "i" => ChangeKind::Insert,
             "u" => ChangeKind::Update,
             "d" => ChangeKind::Delete,
             "c" => {
-                let o = doc.get_document("o").map_err(|_| bad("o"))?;
+                let o = fields.o.ok_or_else(|| bad("o"))?;
                 for part in o.get_array("applyOps").ok().into_iter().flatten() {
                     let Ok(RawBsonRef::Document(part)) = part else { return Err(bad("applyOps")) };
                     self.take(op_time, part)?;
@@ -76,14 +78,10 @@ impl Changes {
             }
             _ => return Ok(()),
         };
-        let uuid = doc.get("ui").ok().flatten().and_then(Uuid::from_bson);
-        if uuid != Some(self.collection.uuid) {
+        if fields.uuid != Some(self.collection.uuid) {
             return Ok(());
         }
-        let holder = if kind == ChangeKind::Update { "o2" } else { "o" };
-        let holder = doc.get_document(holder).map_err(|_| bad(holder))?;
-        let id = holder.get("_id").ok().flatten().ok_or_else(|| bad("_id"))?;
-        let record_key = self.collection.record_key(id);
+        let record_key = fields.record_key(&self.collection, op_time)?;
         let inside = record_key.as_ref() >= self.range.start.as_slice()
             && self.range.end.as_ref().is_none_or(|end| record_key.as_ref() < end.as_slice());
         if inside {

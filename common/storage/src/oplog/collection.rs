@@ -1,15 +1,11 @@
-//! The log as a collection: its records by time, read through the segments, and how many there are.
+//! The log as a collection: its records by time, read through the segments.
 
-use super::append::Log;
 use super::read::{OplogCursor, OplogReader};
-use super::segment::{HEADER_BYTES, Walk};
 use crate::collection::RecordKey;
 use crate::scan::Direction;
 use crate::{Error, Snapshot};
 use bson::RawBsonRef;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use types::Timestamp;
 use value::SharedDoc;
 use value::interval::KeyRange;
@@ -103,43 +99,6 @@ impl Iterator for LogScan {
             self.cursor = Ok(None);
         }
         step.transpose()
-    }
-}
-
-/// How many entries each segment has, as far as it was counted.
-#[derive(Debug, Default)]
-pub(crate) struct EntryCounts(Mutex<Counted>);
-
-#[derive(Debug, Default)]
-struct Counted {
-    epoch: u64,
-    /// Number of the segment → up to which offset it was counted, and the count.
-    segments: HashMap<u64, (u64, u64)>,
-}
-
-impl EntryCounts {
-    /// The entries that are written: what is in memory only is written first. Reads each segment once.
-    pub(crate) fn count(&self, log: &Log) -> Result<u64, Error> {
-        log.write_out()?;
-        let mut counted = self.0.lock();
-        if counted.epoch != log.epoch() {
-            *counted = Counted { epoch: log.epoch(), segments: HashMap::new() };
-        }
-        let segments = log.segments();
-        counted.segments.retain(|number, _| segments.iter().any(|segment| segment.number == *number));
-        let mut total = 0;
-        for segment in &segments {
-            let (offset, count) = counted.segments.entry(segment.number).or_insert((HEADER_BYTES, 0));
-            let mut walk = Walk::new(*offset);
-            while walk.offset() < segment.len()
-                && let Some((record, ..)) = walk.next(segment)?
-            {
-                *count += u64::from(!record.entry.is_empty());
-            }
-            *offset = walk.offset();
-            total += *count;
-        }
-        Ok(total)
     }
 }
 

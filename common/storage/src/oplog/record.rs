@@ -14,6 +14,14 @@ const BODY_HEADER_BYTES: usize = 28;
 pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024 * 1024;
 pub(super) const TOMBSTONE: u32 = u32::MAX;
 
+/// Whether an encoded record has an entry, or is one that only this member sees.
+pub(super) fn has_entry(record: &[u8]) -> bool {
+    let local_at = HEADER_BYTES + BODY_HEADER_BYTES - 4;
+    let local = record.get(local_at..local_at + 4).and_then(|bytes| bytes.try_into().ok());
+    let local = local.map_or(0, u32::from_le_bytes) as usize;
+    record.len() > HEADER_BYTES + BODY_HEADER_BYTES + local
+}
+
 /// What a commit changes only on this member, beside the entry that everybody sees.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Local {

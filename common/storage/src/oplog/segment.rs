@@ -1,4 +1,5 @@
-//! One segment file: header, then records. Also its sparse index from time to offset.
+//! One segment file: header, then records. Also its sparse index from time to offset, and how many entries it has: beside a segment
+//! that is complete stands a small file that says so. Where that is missing or does not fit, the segment is read.
 
 use super::record::{Parsed, Record};
 use crate::Error;
@@ -37,9 +38,23 @@ struct Marks {
     /// Time of a record and where it starts, ascending.
     places: Vec<(Timestamp, u64)>,
     last: Timestamp,
-    /// Up to where the segment was gone through.
+    /// Up to where the segment was gone through, without a gap.
     known: u64,
+    /// How many of the records up to there have an entry.
+    entries: u64,
+    /// What the file beside the segment says, once it was looked at.
+    kept: Option<Kept>,
 }
+
+/// Length of a segment and how many entries it has.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    len: u64,
+    entries: u64,
+}
+
+const KEPT_MAGIC: &[u8; 8] = b"SHOALCNT";
+const KEPT_BYTES: usize = 28;
 
 pub(super) fn file_name(number: u64) -> String {
     format!("{number:016x}.log")
@@ -105,20 +120,79 @@ impl Segment {
     pub(super) fn cut(&self, offset: u64, last: Timestamp) -> Result<(), Error> {
         self.file.set_len(offset).and_then(|()| self.file.sync_all()).map_err(Error::io(&self.path))?;
         self.set_len(offset);
-        let mut marks = self.marks.lock();
-        marks.places.retain(|(_, place)| *place < offset);
-        marks.known = marks.known.min(offset);
-        marks.last = last;
-        Ok(())
+        self.forget_entries()?;
+        *self.marks.lock() = Marks { last, known: HEADER_BYTES, ..Marks::default() };
+        self.index()
     }
 
     pub(super) fn remove(&self) -> Result<(), Error> {
+        self.forget_entries()?;
         fs::remove_file(&self.path).map_err(Error::io(&self.path))
     }
 
+    fn kept_path(&self) -> PathBuf {
+        self.path.with_extension("entries")
+    }
+
+    /// Writes down how many entries there are, where all of the segment is known. Not being able to costs a later reader time, nothing else.
+    pub(super) fn keep_entries(&self) {
+        let (len, entries) = {
+            let marks = self.marks.lock();
+            (marks.known, marks.entries)
+        };
+        if len != self.len() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(KEPT_BYTES);
+        bytes.extend_from_slice(KEPT_MAGIC);
+        bytes.extend_from_slice(&len.to_le_bytes());
+        bytes.extend_from_slice(&entries.to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        if let Err(error) = fs::write(self.kept_path(), bytes) {
+            tracing::debug!(%error, segment = self.number, "the number of entries is not kept");
+        }
+    }
+
+    fn forget_entries(&self) -> Result<(), Error> {
+        let path = self.kept_path();
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the file beside the segment says; nothing that does not check counts.
+    fn kept(&self) -> Option<Kept> {
+        let bytes = fs::read(self.kept_path()).ok()?;
+        let number = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+        let (body, crc) = bytes.split_at_checked(KEPT_BYTES - 4)?;
+        let is_whole = body.starts_with(KEPT_MAGIC) && crc == crc32c::crc32c(body).to_le_bytes();
+        is_whole.then_some(Kept { len: number(8)?, entries: number(16)? })
+    }
+
+    /// How many of the records have an entry.
+    pub(super) fn entries(&self) -> Result<u64, Error> {
+        let len = self.len();
+        {
+            let mut marks = self.marks.lock();
+            if marks.known >= len {
+                return Ok(marks.entries);
+            }
+            if marks.kept.is_none() {
+                marks.kept = self.kept();
+            }
+            if let Some(kept) = marks.kept.filter(|kept| kept.len == len) {
+                return Ok(kept.entries);
+            }
+        }
+        self.index()?;
+        Ok(self.marks.lock().entries)
+    }
+
     /// Takes a record into the sparse index. In order, and only once each.
-    pub(super) fn note(&self, at: Timestamp, offset: u64, length: u64) {
+    pub(super) fn note(&self, at: Timestamp, offset: u64, length: u64, has_entry: bool) {
         let mut marks = self.marks.lock();
+        marks.entries += u64::from(has_entry);
         if marks.places.last().is_none_or(|(_, place)| offset >= place + MARK_BYTES) {
             marks.places.push((at, offset));
         }
@@ -136,7 +210,7 @@ impl Segment {
         while let Some((record, offset, length)) = walk.next(self)? {
             // The appender may have noted it meanwhile.
             if self.marks.lock().known == offset {
-                self.note(record.at.ts, offset, length as u64);
+                self.note(record.at.ts, offset, length as u64, !record.entry.is_empty());
             }
         }
         Ok(())

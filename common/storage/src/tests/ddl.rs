@@ -43,8 +43,15 @@ fn index_specifications_are_checked() {
         (doc! {"key": {"z": "2dsphere"}}, Err(238)),
         (doc! {"key": {"$**": 1, "x": 1}}, Err(238)),
         (doc! {"key": {"z": 1}, "partialFilterExpression": {"a": 1}}, Err(238)),
-        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}}, Err(238)),
         (doc! {"key": {"z": 1}, "collation": {"locale": "simple"}}, Ok(5)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}}, Err(86)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}, "name": "z_de"}, Ok(6)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de", "strength": 3}, "name": "z_de"}, Ok(6)),
+        (doc! {"key": {"z": 1}, "collation": {"locale": "de"}, "name": "z_other"}, Err(85)),
+        (doc! {"key": {"q": 1}, "collation": {}}, Err(2)),
+        (doc! {"key": {"q": 1}, "collation": {"locale": "nowhere"}}, Err(2)),
+        (doc! {"key": {"q": "hashed"}, "collation": {"locale": "de"}}, Err(238)),
+        (doc! {"key": {"_id": 1}, "collation": {"locale": "de"}}, Err(2)),
         (doc! {"key": {"q": 1}, "frobnicate": 1}, Err(197)),
         (doc! {"name": "q"}, Err(9)),
     ];
@@ -53,7 +60,7 @@ fn index_specifications_are_checked() {
     }
     let names: Vec<String> =
         store.catalog().get(&ns("db.c")).unwrap().indexes.iter().map(|index| index.name.clone()).collect();
-    assert_eq!(names, ["_id_", "x_1", "x_hashed", "x_-1_a.b_1", "z_1"]);
+    assert_eq!(names, ["_id_", "x_1", "x_hashed", "x_-1_a.b_1", "z_1", "z_de"]);
     assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_-1_a.b_1").unwrap().hidden);
     store.set_index_hidden(&ns("db.c"), "x_1", true).unwrap();
     assert!(store.catalog().get(&ns("db.c")).unwrap().index("x_1").unwrap().hidden);
@@ -168,4 +175,58 @@ fn keys_that_an_engine_cannot_take_are_refused() {
         put(&store, "d.c", 2, Some(&doc! {"_id": 2, "x": "k".repeat(30_000)})).unwrap();
         store.force_checkpoint().unwrap();
     }
+}
+
+/// Whatever a writer does meanwhile, nothing that was acknowledged before the exchange is lost.
+#[test]
+fn a_collection_becomes_capped_while_it_is_written_to() {
+    let (_dir, store) = store();
+    let store = std::sync::Arc::new(store);
+    store.create_indexes(&ns("db.c"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
+    for id in 0..1200 {
+        put(&store, "db.c", id, Some(&doc! {"_id": id, "x": id})).unwrap();
+    }
+    let writer = std::thread::spawn({
+        let store = std::sync::Arc::clone(&store);
+        move || {
+            let mut written = Vec::new();
+            for id in 2000..2040 {
+                let catalog = store.catalog();
+                let collection = catalog.get(&ns("db.c")).unwrap();
+                let capped = collection.capped.is_some();
+                let mut batch = store.batch(store.snapshot());
+                let done = batch
+                    .insert(collection, &raw(&doc! {"_id": id}))
+                    .and_then(|_| batch.commit(CommitMeta::default()));
+                match done {
+                    Ok(_) => written.push(id),
+                    // Prepared against the collection as it was.
+                    Err(error) => assert!(!capped || matches!(error, Error::WriteConflict), "{error}"),
+                }
+                std::thread::yield_now();
+            }
+            written
+        }
+    });
+    store.convert_to_capped(&ns("db.c"), 1 << 20).unwrap();
+    let written = writer.join().unwrap();
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("db.c")).unwrap();
+    assert_eq!(collection.capped.unwrap().bytes_max, 1 << 20);
+    assert_eq!(collection.indexes.iter().map(|index| index.name.as_str()).collect::<Vec<_>>(), ["_id_"]);
+    assert_eq!(catalog.all().count(), 1, "a copy is left");
+    let snapshot = store.snapshot();
+    let ids: Vec<i32> = snapshot
+        .scan(collection, &value::interval::KeyRange::all(), crate::Direction::Forward)
+        .map(|record| record.unwrap().1.get_i32("_id").unwrap())
+        .collect();
+    let wanted: Vec<i32> = (0..1200).chain(written).collect();
+    assert_eq!(ids, wanted);
+    // Again, and smaller: the newest stay.
+    store.convert_to_capped(&ns("db.c"), 256).unwrap();
+    let catalog = store.catalog();
+    let stats = store.stats(catalog.get(&ns("db.c")).unwrap());
+    assert!(stats.records > 0 && stats.bytes <= 256, "{stats:?}");
+    let missing = store.convert_to_capped(&ns("db.none"), 256).unwrap_err();
+    assert!(matches!(missing, Error::NamespaceNotFound { .. }));
 }

@@ -70,6 +70,7 @@ fn a_failed_write_or_sync_ends_writing_and_is_never_tried_again() {
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> =
         fs::read_dir(dir.join("oplog")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|kind| kind == "log"));
     paths.sort();
     paths
 }

@@ -22,7 +22,11 @@ impl Predicate for Equals {
 pub(super) struct Language;
 
 impl Predicates for Language {
-    fn compile(&self, filter: &RawDocument) -> Result<Arc<dyn Predicate>, Fault> {
+    fn compile(
+        &self,
+        filter: &RawDocument,
+        _: Option<&value::Collator>,
+    ) -> Result<Arc<dyn Predicate>, Fault> {
         Ok(Arc::new(Equals(filter.to_owned())))
     }
 }

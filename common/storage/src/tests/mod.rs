@@ -1,6 +1,7 @@
 //! Tests of the whole store: against a model, across crashes of its base, under concurrency.
 
 mod aside;
+mod collation;
 mod concurrent;
 mod ddl;
 mod disk;

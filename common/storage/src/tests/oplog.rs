@@ -213,3 +213,101 @@ fn a_snapshot_and_the_changes_after_it_are_the_whole_for_any_range() {
         .collect();
     assert_eq!(copy, now);
 }
+
+/// Records of a capped collection are known by number: a range of numbers is copied, and kept up to date, like one of ids.
+#[test]
+fn changes_of_a_capped_collection_are_by_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path(), EngineKind::Memory)).unwrap();
+    let capped = doc! {"capped": true, "size": 4096, "max": 12};
+    store.create_collection(&ns("d.capped"), None, &raw(&capped)).unwrap();
+    let catalog = store.catalog();
+    let collection = catalog.get(&ns("d.capped")).unwrap();
+    let append = |id: i32| {
+        let mut batch = store.batch(store.snapshot());
+        batch.insert(collection, &raw(&doc! {"_id": id, "n": 0})).unwrap();
+        batch.commit(CommitMeta::default()).unwrap();
+    };
+    (0..6).for_each(append);
+    let all = |range: &value::interval::KeyRange| -> std::collections::BTreeMap<_, _> {
+        let snapshot = store.snapshot();
+        let scan = snapshot.scan(collection, range, Direction::Forward);
+        let records = scan.map(|record| record.unwrap());
+        records.map(|(key, doc)| (key, Document::try_from(&*doc).unwrap())).collect()
+    };
+    let keys: Vec<Vec<u8>> =
+        all(&value::interval::KeyRange::all()).into_keys().map(|key| key.to_vec()).collect();
+    // From the third record to one that is not there yet.
+    let mut end = keys[2].clone();
+    *end.last_mut().unwrap() += 8;
+    let range = value::interval::KeyRange { start: keys[2].clone(), end: Some(end) };
+    let mut copy = all(&range);
+    let mut changes = store.oplog().changes(store.snapshot().timestamp(), collection, &range).unwrap();
+    for round in 0..16 {
+        append(6 + round);
+        let key = keys[3].clone();
+        if let Some(old) = store.snapshot().get(collection, &key).unwrap() {
+            let mut batch = store.batch(store.snapshot());
+            let mut new = Document::try_from(&*old).unwrap();
+            new.insert("n", round);
+            batch.update(collection, &key, &old, &raw(&new)).unwrap();
+            batch.commit(CommitMeta::default()).unwrap();
+        }
+        for change in changes.by_ref() {
+            let change = change.unwrap();
+            assert!(range.contains(&change.record_key));
+            match change.kind {
+                ChangeKind::Delete => drop(copy.remove(&change.record_key)),
+                _ => {
+                    let at = store.snapshot_at(change.op_time.ts).unwrap();
+                    let doc = at.get(collection, &change.record_key).unwrap().unwrap();
+                    copy.insert(change.record_key, Document::try_from(&*doc).unwrap());
+                }
+            }
+        }
+        assert_eq!(copy, all(&range), "round {round}");
+    }
+    assert!(copy.len() < 8, "the front was removed meanwhile");
+}
+
+/// The number of entries is known without reading the segments that were complete before; what is beside them is believed only if it fits.
+#[test]
+fn entries_are_counted_without_reading_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Store::open(options(dir.path(), EngineKind::Sled)).unwrap();
+    let count = |store: &Store| {
+        let catalog = store.catalog();
+        store.stats(catalog.get(&ns("local.oplog.rs")).unwrap()).records
+    };
+    let store = open();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    filled(&store, 60);
+    assert_eq!(count(&store), 61);
+    store.force_checkpoint().unwrap();
+    drop(store);
+    let kept = |kind: &str| {
+        let files = std::fs::read_dir(dir.path().join("oplog")).unwrap().map(|file| file.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|is| is == kind)).collect();
+        files.sort();
+        files
+    };
+    let (segments, counts) = (kept("log"), kept("entries"));
+    assert!(segments.len() > 3 && counts.len() + 1 == segments.len());
+    // A segment that says more than it has would show that it is not read.
+    let mut claim = std::fs::read(&counts[0]).unwrap();
+    let said = u64::from_le_bytes(claim[16..24].try_into().unwrap());
+    claim[16..24].copy_from_slice(&(said + 1000).to_le_bytes());
+    let crc = crc32c::crc32c(&claim[..24]).to_le_bytes();
+    claim[24..].copy_from_slice(&crc);
+    std::fs::write(&counts[0], &claim).unwrap();
+    assert_eq!(count(&open()), 1061);
+    // Torn, missing, or of another length: the segment itself is asked.
+    std::fs::write(&counts[0], &claim[..20]).unwrap();
+    std::fs::remove_file(&counts[1]).unwrap();
+    let mut other = std::fs::read(&counts[2]).unwrap();
+    other[8] ^= 1;
+    let crc = crc32c::crc32c(&other[..24]).to_le_bytes();
+    other[24..].copy_from_slice(&crc);
+    std::fs::write(&counts[2], &other).unwrap();
+    assert_eq!(count(&open()), 61);
+}

@@ -19,6 +19,7 @@ struct Written {
 fn segments(dir: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> =
         fs::read_dir(dir.join("oplog")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|kind| kind == "log"));
     paths.sort();
     paths
 }

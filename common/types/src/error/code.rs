@@ -143,6 +143,7 @@ codes! {
     ViewDepthLimitExceeded = 165,
     CommandNotSupportedOnView = 166,
     MaxStalenessOutOfRange = 160,
+    IncompatibleCollationVersion = 161,
     OptionNotSupportedOnView = 167,
     InvalidPipelineOperator = 168,
     CommandOnShardedViewNotSupportedOnMongod = 169,

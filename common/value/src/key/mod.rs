@@ -4,9 +4,13 @@
 //!
 //! Layout: a tag byte, then the value. Text is its bytes with NUL written `00 FF`, ended by `00 01`. Documents and arrays are
 //! their elements, ended by `00`. Integers are big-endian with the sign flipped. Numbers: see `number`.
+//!
+//! Under a collation a string stands there as the text whose characters are the bytes of its sort key
+//! ([`Collator::text_of`]); names of fields, code and regular expressions stay as they are.
 
 mod number;
 
+use crate::collation::Collator;
 use crate::element::{Elements, View, with_view};
 use bson::{Bson, RawBsonRef};
 
@@ -37,17 +41,72 @@ const END: u8 = 0x00;
 const TEXT_END: [u8; 2] = [0x00, 0x01];
 const TEXT_NUL: [u8; 2] = [0x00, 0xFF];
 
+/// How strings are written.
+trait Strings: Copy {
+    fn write(self, out: &mut Vec<u8>, text: &[u8]);
+}
+
+/// As their own bytes.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl Strings for Plain {
+    fn write(self, out: &mut Vec<u8>, bytes: &[u8]) {
+        text(out, bytes);
+    }
+}
+
+impl Strings for &Collator {
+    fn write(self, out: &mut Vec<u8>, bytes: &[u8]) {
+        self.with_key(bytes, |key| {
+            for &byte in key {
+                match byte {
+                    0 => out.extend_from_slice(&TEXT_NUL),
+                    0x80.. => out.extend_from_slice(&[0xC0 | (byte >> 6), 0x80 | (byte & 0x3F)]),
+                    ascii => out.push(ascii),
+                }
+            }
+        });
+        out.extend_from_slice(&TEXT_END);
+    }
+}
+
 /// Appends the bytes of a value.
 pub fn encode(out: &mut Vec<u8>, value: RawBsonRef<'_>, descending: bool) {
+    encode_raw(out, value, descending, Plain);
+}
+
+/// Appends the bytes of a value under a collation, if there is one.
+pub fn encode_under(
+    out: &mut Vec<u8>,
+    value: RawBsonRef<'_>,
+    descending: bool,
+    collation: Option<&Collator>,
+) {
+    match collation {
+        None => encode_raw(out, value, descending, Plain),
+        Some(collator) => encode_raw(out, value, descending, collator),
+    }
+}
+
+fn encode_raw(out: &mut Vec<u8>, value: RawBsonRef<'_>, descending: bool, strings: impl Strings) {
     directed(out, descending, |out| match View::of_raw(value) {
-        Some(view) => encode_view(out, &view),
-        None => with_view(value, |view| encode_view(out, &view)),
+        Some(view) => encode_view(out, &view, strings),
+        None => with_view(value, |view| encode_view(out, &view, strings)),
     });
 }
 
 /// Appends the bytes of an owned value.
 pub fn encode_bson(out: &mut Vec<u8>, value: &Bson, descending: bool) {
-    directed(out, descending, |out| encode_owned(out, value));
+    directed(out, descending, |out| encode_owned(out, value, Plain));
+}
+
+/// Appends the bytes of an owned value under a collation, if there is one.
+pub fn encode_bson_under(out: &mut Vec<u8>, value: &Bson, descending: bool, collation: Option<&Collator>) {
+    directed(out, descending, |out| match collation {
+        None => encode_owned(out, value, Plain),
+        Some(collator) => encode_owned(out, value, collator),
+    });
 }
 
 /// Appends the bytes of a field that a document lacks: they are those of null.
@@ -72,6 +131,13 @@ pub fn of(value: RawBsonRef<'_>) -> Vec<u8> {
     out
 }
 
+/// The bytes of one value on its own under a collation, if there is one.
+pub fn of_under(value: RawBsonRef<'_>, collation: Option<&Collator>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    encode_under(&mut out, value, false, collation);
+    out
+}
+
 /// The bytes of one owned value on its own, ascending.
 pub fn of_bson(value: &Bson) -> Vec<u8> {
     let mut out = Vec::with_capacity(16);
@@ -87,12 +153,12 @@ fn directed(out: &mut Vec<u8>, descending: bool, write: impl FnOnce(&mut Vec<u8>
     }
 }
 
-fn encode_view(out: &mut Vec<u8>, view: &View<'_>) {
+fn encode_view(out: &mut Vec<u8>, view: &View<'_>, strings: impl Strings) {
     match *view {
         View::Number(value) => number::encode(out, value),
         View::String(bytes) => {
             out.push(tag::STRING);
-            text(out, bytes);
+            strings.write(out, bytes);
         }
         View::ObjectId(bytes) => {
             out.push(tag::OBJECT_ID);
@@ -100,12 +166,12 @@ fn encode_view(out: &mut Vec<u8>, view: &View<'_>) {
         }
         View::Document(bytes) => {
             out.push(tag::DOCUMENT);
-            document(out, bytes);
+            document(out, bytes, strings);
         }
         View::Array(bytes) => {
             out.push(tag::ARRAY);
             for view in Elements::new(bytes).filter_map(|element| element.view()) {
-                encode_view(out, &view);
+                encode_view(out, &view, strings);
             }
             out.push(END);
         }
@@ -142,7 +208,7 @@ fn encode_view(out: &mut Vec<u8>, view: &View<'_>) {
         View::CodeWithScope { code, scope } => {
             out.push(tag::CODE_WITH_SCOPE);
             text(out, code);
-            document(out, scope);
+            document(out, scope, Plain);
         }
         View::MinKey => out.push(tag::MIN_KEY),
         View::Undefined => out.push(tag::UNDEFINED),
@@ -152,54 +218,54 @@ fn encode_view(out: &mut Vec<u8>, view: &View<'_>) {
 }
 
 /// Elements compare by type, name, value, so they are written in that order; the type is the tag of its lowest value.
-fn document(out: &mut Vec<u8>, bytes: &[u8]) {
+fn document(out: &mut Vec<u8>, bytes: &[u8], strings: impl Strings) {
     for element in Elements::new(bytes) {
         if let Some(view) = element.view() {
             out.push(type_tag(view.canonical_type()));
             out.extend_from_slice(element.name);
             out.push(END);
-            encode_view(out, &view);
+            encode_view(out, &view, strings);
         }
     }
     out.push(END);
 }
 
-fn encode_owned(out: &mut Vec<u8>, value: &Bson) {
+fn encode_owned(out: &mut Vec<u8>, value: &Bson, strings: impl Strings) {
     match value {
         Bson::Document(fields) => {
             out.push(tag::DOCUMENT);
-            owned_document(out, fields);
+            owned_document(out, fields, strings);
         }
         Bson::Array(values) => {
             out.push(tag::ARRAY);
-            values.iter().for_each(|value| encode_owned(out, value));
+            values.iter().for_each(|value| encode_owned(out, value, strings));
             out.push(END);
         }
         Bson::JavaScriptCodeWithScope(code) => {
             out.push(tag::CODE_WITH_SCOPE);
             text(out, code.code.as_bytes());
-            owned_document(out, &code.scope);
+            owned_document(out, &code.scope, Plain);
         }
         Bson::DbPointer(_) => {
             // Its fields are private; bson's own raw form shows them. A pointer always has one.
             if let Ok(raw) = bson::RawBson::try_from(value.clone()) {
-                with_view(raw.as_raw_bson_ref(), |view| encode_view(out, &view));
+                with_view(raw.as_raw_bson_ref(), |view| encode_view(out, &view, strings));
             }
         }
         other => {
             if let Some(view) = View::of_scalar(other) {
-                encode_view(out, &view);
+                encode_view(out, &view, strings);
             }
         }
     }
 }
 
-fn owned_document(out: &mut Vec<u8>, fields: &bson::Document) {
+fn owned_document(out: &mut Vec<u8>, fields: &bson::Document, strings: impl Strings) {
     for (name, value) in fields {
         out.push(type_tag(crate::order::canonical_type_of(value)));
         out.extend_from_slice(name.as_bytes());
         out.push(END);
-        encode_owned(out, value);
+        encode_owned(out, value, strings);
     }
     out.push(END);
 }

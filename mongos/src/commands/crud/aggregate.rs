@@ -22,7 +22,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
     if aggregate.explain {
         return crate::commands::diag::explain::aggregate(&node, &ctx, &request, &aggregate).await;
     }
-    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
+    let parse = node.parse_context(aggregate.let_vars.as_ref(), aggregate.collation.over(None))?;
     let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
     if aggregate.collectionless {
         return without_collection(&node, &ctx, &aggregate, pipeline).await;
@@ -39,6 +39,16 @@ async fn on_route(
     pipeline: &Pipeline,
     route: &Route,
 ) -> Result<Reply, Fault> {
+    // The collection may say how strings compare, where the command does not.
+    let collation = route.collation(&aggregate.collation)?;
+    let parsed;
+    let pipeline = if collation == aggregate.collation.over(None) {
+        pipeline
+    } else {
+        let parse = node.parse_context(aggregate.let_vars.as_ref(), collation)?;
+        parsed = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
+        &parsed
+    };
     let targets = targets(node, aggregate, pipeline, route)?;
     match targets.as_slice() {
         [] => {
@@ -87,7 +97,8 @@ pub(crate) fn targets(
     if pipeline.source.is_some() {
         return Ok(route.everywhere());
     }
-    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
+    let collation = route.collation(&aggregate.collation)?;
+    let parse = node.parse_context(aggregate.let_vars.as_ref(), collation)?;
     match pipeline.leading_match() {
         Some((filter, _)) => Ok(target_filter(route, filter, &parse)?.targets),
         None => Ok(route.everywhere()),

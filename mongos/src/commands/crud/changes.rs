@@ -7,9 +7,10 @@ use crate::node::Node;
 use crate::routing::Route;
 use crate::scatter::{Statement, WriteBatch, WriteKind, run_writes, target_filter};
 use command::{Context, Modification, WriteError, WriteOutcome};
+use query::context::ParseContext;
 use std::sync::Arc;
 use types::{Code, Fault};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// Marks a statement that must not go to several shards at once. Never seen by clients: ours, outside all numbers in use.
 const NEEDS_SEARCH: Code = Code::Location(i32::MIN);
@@ -22,6 +23,8 @@ pub(super) struct Change<'a> {
     pub(super) multi: bool,
     /// Which of several matches a statement on one document takes.
     pub(super) sort: Option<&'a SharedDoc>,
+    /// How strings compare.
+    pub(super) collation: &'a Collation,
     /// The statement as the client sent it; its filter is the field `q`.
     pub(super) raw: &'a SharedDoc,
     /// What to insert where nothing matches.
@@ -38,9 +41,9 @@ pub(super) async fn run(
     batch: WriteBatch<'_>,
     changes: &[Change<'_>],
 ) -> Result<WriteOutcome, Fault> {
-    let parse = node.parse_context(batch.options.let_vars.as_ref())?;
     let target_of = |route: &Route, statement: &Statement| {
         let change = changes.get(statement.index).ok_or_else(|| Fault::internal("statement out of range"))?;
+        let parse = parse_context(node, batch, change, route)?;
         let targeted = target_filter(route, change.filter, &parse)?;
         if change.multi && change.upsert.is_some() && !targeted.decides_owner() {
             return Err(Fault::new(
@@ -79,7 +82,7 @@ pub(super) async fn run(
         };
         for index in searched {
             let Some(change) = changes.get(index) else { continue };
-            match single_write::run(node, ctx, batch, index, change, &parse).await {
+            match search(node, ctx, batch, index, change).await {
                 Ok(part) => single_write::add(&mut outcome, part),
                 Err(fault) if concerns_command(&fault) => return Err(fault),
                 Err(fault) => outcome.errors.push(WriteError { index, fault }),
@@ -94,9 +97,31 @@ pub(super) async fn run(
     Ok(outcome)
 }
 
+/// What a statement is parsed with.
+fn parse_context(
+    node: &Node,
+    batch: WriteBatch<'_>,
+    change: &Change<'_>,
+    route: &Route,
+) -> Result<ParseContext, Fault> {
+    node.parse_context(batch.options.let_vars.as_ref(), route.collation(change.collation)?)
+}
+
 /// Whether the fault is of the whole command: a driver sends it again, or it has run out of time.
 fn concerns_command(fault: &Fault) -> bool {
     fault.code.is_retryable()
         || fault.code.is_stale_route()
         || matches!(fault.code, Code::MaxTimeMSExpired | Code::Interrupted)
+}
+
+async fn search(
+    node: &Arc<Node>,
+    ctx: &Context,
+    batch: WriteBatch<'_>,
+    index: usize,
+    change: &Change<'_>,
+) -> Result<WriteOutcome, Fault> {
+    let route = node.routing.route(batch.ns).await?;
+    let parse = parse_context(node, batch, change, &route)?;
+    single_write::run(node, ctx, batch, index, change, &parse).await
 }

@@ -13,8 +13,8 @@ pub(crate) const SPEC: Spec<Node> =
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let count = Count::parse(&request, &ctx.envelope)?;
-    let parse = node.parse_context(None)?;
     routed!(&node, &ctx, &count.ns, |route| {
+        let parse = node.parse_context(None, route.collation(&count.collation)?)?;
         let targeted = target_filter(route, &count.filter, &parse)?;
         match targeted.targets.as_slice() {
             [] => Ok(bson::rawdoc! { "n": 0 }.into()),

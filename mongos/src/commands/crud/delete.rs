@@ -39,6 +39,7 @@ fn change(statement: &DeleteStatement) -> Change<'_> {
         filter: &statement.filter,
         multi: statement.multi,
         sort: None,
+        collation: &statement.collation,
         raw: &statement.raw,
         upsert: None,
     }

@@ -17,8 +17,8 @@ pub(crate) const SPEC: Spec<Node> =
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let distinct = Distinct::parse(&request, &ctx.envelope)?;
-    let parse = node.parse_context(None)?;
     routed!(&node, &ctx, &distinct.ns, |route| {
+        let parse = node.parse_context(None, route.collation(&distinct.collation)?)?;
         let targeted = target_filter(route, &distinct.filter, &parse)?;
         match targeted.targets.as_slice() {
             [] => Ok(bson::rawdoc! { "values": [] }.into()),
@@ -35,7 +35,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
                     for value in found {
                         let value = value.map_err(query::context::invalid_bson)?;
                         let mut key = Vec::new();
-                        value::key::encode(&mut key, value, false);
+                        value::key::encode_under(&mut key, value, false, parse.collation.as_ref());
                         values.entry(key).or_insert_with(|| value.into());
                     }
                 }

@@ -27,7 +27,7 @@ async fn on_route(
     find: &Find,
     route: &Route,
 ) -> Result<Reply, Fault> {
-    let parse = node.parse_context(find.let_vars.as_ref())?;
+    let parse = node.parse_context(find.let_vars.as_ref(), route.collation(&find.collation)?)?;
     let targeted = target_filter(route, &find.filter, &parse)?;
     match targeted.targets.as_slice() {
         [] => CursorReply::first(&find.ns).finish(0),

@@ -24,7 +24,6 @@ pub(crate) const SPEC: Spec<Node> = Spec {
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let modify = FindAndModify::parse(&request, &ctx.envelope)?;
-    let parse = node.parse_context(modify.let_vars.as_ref())?;
     let is_upsert = matches!(modify.action, FindAndModifyAction::Update { upsert: true, .. });
     let mut last = None;
     for _ in 0..ROUTE_ATTEMPTS_MAX {
@@ -34,6 +33,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
         } else {
             node.routing.route(&modify.ns).await?
         };
+        let parse = node.parse_context(modify.let_vars.as_ref(), route.collation(&modify.collation)?)?;
         let targeted = target_filter(&route, &modify.filter, &parse)?;
         let outcome = match targeted.targets.as_slice() {
             [] => return nothing(&modify),
@@ -74,9 +74,16 @@ async fn search(
     }
     for _ in 0..single_write::SEARCHES_MAX {
         ctx.check(Instant::now())?;
-        let found =
-            single_write::find_one(node, ctx, &modify.ns, &modify.filter, modify.sort.as_ref(), parse)
-                .await?;
+        let found = single_write::find_one(
+            node,
+            ctx,
+            &modify.ns,
+            &modify.filter,
+            modify.sort.as_ref(),
+            &modify.collation,
+            parse,
+        )
+        .await?;
         let route = node.routing.route(&modify.ns).await?;
         let Some(found) = found else {
             return match &modify.action {

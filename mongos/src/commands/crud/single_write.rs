@@ -14,7 +14,7 @@ use query::update::{Update, UpdateSpec};
 use std::sync::Arc;
 use std::time::Instant;
 use types::{Code, Fault, Namespace, ShardId};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 /// How often the document may be snatched away before the client hears of it.
 pub(super) const SEARCHES_MAX: usize = 100;
@@ -42,7 +42,9 @@ pub(super) async fn run(
     }
     for _ in 0..SEARCHES_MAX {
         ctx.check(Instant::now())?;
-        let Some(found) = find_one(node, ctx, batch.ns, change.filter, change.sort, parse).await? else {
+        let Some(found) =
+            find_one(node, ctx, batch.ns, change.filter, change.sort, change.collation, parse).await?
+        else {
             return match change.upsert {
                 Some(what) => upsert(node, ctx, batch, index, change, what, parse).await,
                 None => Ok(WriteOutcome::default()),
@@ -127,6 +129,7 @@ pub(super) async fn find_one(
     ns: &Namespace,
     filter: &SharedDoc,
     sort: Option<&SharedDoc>,
+    collation: &Collation,
     parse: &ParseContext,
 ) -> Result<Option<Found>, Fault> {
     let mut body = bson::rawdoc! {
@@ -139,6 +142,9 @@ pub(super) async fn find_one(
     };
     if let Some(sort) = sort {
         body.append(bson::raw::cstr!("sort"), sort.to_buf());
+    }
+    if let Some(collation) = collation.to_document() {
+        body.append(bson::raw::cstr!("collation"), collation);
     }
     let request = Request::from_body(body);
     routed!(node, ctx, ns, |route| {

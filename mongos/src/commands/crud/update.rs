@@ -39,6 +39,7 @@ fn change(statement: &UpdateStatement) -> Change<'_> {
         filter: &statement.filter,
         multi: statement.multi,
         sort: statement.sort.as_ref(),
+        collation: &statement.collation,
         raw: &statement.raw,
         upsert: statement.upsert.then_some((&statement.update, statement.array_filters.as_slice())),
     }

@@ -6,6 +6,7 @@ use crate::node::Node;
 use command::{Access, Context, CreateIndexes, Reply, Request, Spec};
 use std::sync::Arc;
 use types::Fault;
+use value::Collation;
 
 pub(crate) const SPEC: Spec<Node> =
     spec("createIndexes", Access::Admin, "builds indexes", |node, ctx, request| {
@@ -16,7 +17,15 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
     let create = CreateIndexes::parse(&request, &ctx.envelope)?;
     let route = node.routing.route_or_create(&create.ns).await?;
     if let Some(collection) = route.collection() {
+        let inherited = route.collation(&Collation::Inherited)?;
         for index in &create.indexes {
+            if index.unique && index.collation.over(inherited.as_ref()).is_some() {
+                // Values that are equal under it may lie on different shards.
+                return Err(Fault::new(
+                    types::Code::CannotCreateIndex,
+                    "a unique index of a sharded collection must have the collation {locale: 'simple'}",
+                ));
+            }
             if index.unique && !begins_with_key(&index.key, &collection.key) {
                 return Err(Fault::new(
                     types::Code::CannotCreateIndex,

@@ -49,7 +49,7 @@ async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, F
             entry.1.insert(shard.as_str(), size);
         }
     }
-    let filter = Matcher::parse(&list.filter, &node.parse_context(None)?)?;
+    let filter = Matcher::parse(&list.filter, &node.parse_context(None, None)?)?;
     let mut databases = Vec::new();
     let mut total = 0;
     for (name, (size, by_shard)) in sizes {

@@ -1,6 +1,7 @@
 //! Making, listing and dropping databases, collections and indexes.
 
 pub(super) mod coll_mod;
+pub(super) mod convert_to_capped;
 pub(super) mod create;
 pub(super) mod create_indexes;
 pub(super) mod drop;

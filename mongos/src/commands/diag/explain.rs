@@ -12,7 +12,7 @@ use command::{Access, Aggregate, Context, Explain, Explained, Reply, Request, Re
 use query::pipeline::{Pipeline, split};
 use std::sync::Arc;
 use types::{Fault, Namespace};
-use value::SharedDoc;
+use value::{Collation, SharedDoc};
 
 pub(crate) const SPEC: Spec<Node> = Spec {
     names_collection: false,
@@ -23,19 +23,30 @@ pub(crate) const SPEC: Spec<Node> = Spec {
 
 async fn run(node: Arc<Node>, ctx: Context, request: Request) -> Result<Reply, Fault> {
     let explain = Explain::parse(&request, &ctx.envelope)?;
-    let (ns, filter, sorted) = match &explain.inner {
+    let (ns, filter, sorted, asked) = match &explain.inner {
         Explained::Aggregate(inner) => {
             return explain_aggregate(&node, &ctx, &explain.request, inner, explain.verbosity).await;
         }
-        Explained::Count(inner) => (&inner.ns, Some(&inner.filter), false),
-        Explained::Distinct(inner) => (&inner.ns, Some(&inner.filter), false),
-        Explained::Find(inner) => (&inner.ns, Some(&inner.filter), inner.sort.is_some()),
-        Explained::FindAndModify(inner) => (&inner.ns, Some(&inner.filter), inner.sort.is_some()),
-        Explained::Delete(inner) => (&inner.ns, inner.deletes.first().map(|delete| &delete.filter), false),
-        Explained::Update(inner) => (&inner.ns, inner.updates.first().map(|update| &update.filter), false),
+        Explained::Count(inner) => (&inner.ns, Some(&inner.filter), false, Some(&inner.collation)),
+        Explained::Distinct(inner) => (&inner.ns, Some(&inner.filter), false, Some(&inner.collation)),
+        Explained::Find(inner) => {
+            (&inner.ns, Some(&inner.filter), inner.sort.is_some(), Some(&inner.collation))
+        }
+        Explained::FindAndModify(inner) => {
+            (&inner.ns, Some(&inner.filter), inner.sort.is_some(), Some(&inner.collation))
+        }
+        Explained::Delete(inner) => {
+            let first = inner.deletes.first();
+            (&inner.ns, first.map(|delete| &delete.filter), false, first.map(|delete| &delete.collation))
+        }
+        Explained::Update(inner) => {
+            let first = inner.updates.first();
+            (&inner.ns, first.map(|update| &update.filter), false, first.map(|update| &update.collation))
+        }
     };
-    let parse = node.parse_context(None)?;
+    let asked = asked.unwrap_or(&Collation::Inherited);
     routed!(&node, &ctx, ns, |route| {
+        let parse = node.parse_context(None, route.collation(asked)?)?;
         let targeted = match filter {
             Some(filter) => target_filter(route, filter, &parse)?,
             None => Targeted { targets: route.everywhere(), reason: Reason::AllShards },
@@ -75,10 +86,11 @@ async fn explain_aggregate(
     aggregate: &Aggregate,
     verbosity: Verbosity,
 ) -> Result<Reply, Fault> {
-    let parse = node.parse_context(aggregate.let_vars.as_ref())?;
-    let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
     let ns: &Namespace = &aggregate.ns;
     routed!(node, ctx, ns, |route| {
+        let collation = route.collation(&aggregate.collation)?;
+        let parse = node.parse_context(aggregate.let_vars.as_ref(), collation)?;
+        let pipeline = Pipeline::parse(aggregate.pipeline.iter().map(|stage| &**stage), &parse)?;
         let targets = aggregate_targets(node, aggregate, &pipeline, route)?;
         let reason = match pipeline.leading_match() {
             Some((filter, _)) => target_filter(route, filter, &parse)?.reason,

@@ -5,21 +5,22 @@ use crate::expr::Evaluated;
 use bson::{RawArrayBuf, RawBson, RawBsonRef};
 use std::collections::HashSet;
 use types::Fault;
+use value::Collator;
 
-pub(super) fn start() -> Box<dyn State> {
-    Box::new(AddToSet { seen: HashSet::new(), values: RawArrayBuf::new() })
+pub(super) fn start(collation: Option<Collator>) -> Box<dyn State> {
+    Box::new(AddToSet { seen: HashSet::new(), values: RawArrayBuf::new(), collation })
 }
 
 struct AddToSet {
     /// Encoded as keys: equal bytes are equal values.
     seen: HashSet<Vec<u8>>,
     values: RawArrayBuf,
+    collation: Option<Collator>,
 }
 
 impl AddToSet {
     fn keep(&mut self, value: RawBson) -> usize {
-        let mut key = Vec::new();
-        value::key::encode(&mut key, value.as_raw_bson_ref(), false);
+        let key = value::key::of_under(value.as_raw_bson_ref(), self.collation.as_ref());
         let bytes = key.len() + held(&value);
         if !self.seen.insert(key) {
             return 0;

@@ -4,19 +4,20 @@ use super::{State, held};
 use crate::expr::Evaluated;
 use bson::{Bson, RawBson, RawBsonRef};
 use types::Fault;
-use value::order;
+use value::{Collator, order};
 
-pub(super) fn min() -> Box<dyn State> {
-    Box::new(Extreme { max: false, value: None })
+pub(super) fn min(collation: Option<Collator>) -> Box<dyn State> {
+    Box::new(Extreme { max: false, value: None, collation })
 }
 
-pub(super) fn max() -> Box<dyn State> {
-    Box::new(Extreme { max: true, value: None })
+pub(super) fn max(collation: Option<Collator>) -> Box<dyn State> {
+    Box::new(Extreme { max: true, value: None, collation })
 }
 
 struct Extreme {
     max: bool,
     value: Option<RawBson>,
+    collation: Option<Collator>,
 }
 
 impl Extreme {
@@ -25,7 +26,7 @@ impl Extreme {
             return false;
         }
         let Some(kept) = &self.value else { return true };
-        let order = order::compare(value, kept.as_raw_bson_ref());
+        let order = order::compare_under(value, kept.as_raw_bson_ref(), self.collation.as_ref());
         if self.max { order.is_gt() } else { order.is_lt() }
     }
 

@@ -6,10 +6,10 @@ use crate::pipeline::stage::Parsing;
 use bson::{RawArrayBuf, RawBson, RawBsonRef};
 use std::sync::Arc;
 use types::Fault;
-use value::order;
+use value::{Collator, order};
 
-pub(super) fn start(max: bool, n: usize) -> Box<dyn State> {
-    Box::new(ExtremeN { max, n, values: Vec::new() })
+pub(super) fn start(max: bool, n: usize, collation: Option<Collator>) -> Box<dyn State> {
+    Box::new(ExtremeN { max, n, values: Vec::new(), collation })
 }
 
 pub(super) fn parse(
@@ -19,7 +19,8 @@ pub(super) fn parse(
 ) -> Result<(Expr, Start), Fault> {
     let (input, n) = edge_n::input_and_n(name, raw, parsing)?;
     let max = name == "$maxN";
-    Ok((input, Arc::new(move || start(max, n))))
+    let collation = parsing.ctx.collation.clone();
+    Ok((input, Arc::new(move || start(max, n, collation.clone()))))
 }
 
 struct ExtremeN {
@@ -27,6 +28,7 @@ struct ExtremeN {
     n: usize,
     /// In the order of the result, at most n.
     values: Vec<RawBson>,
+    collation: Option<Collator>,
 }
 
 impl ExtremeN {
@@ -34,9 +36,9 @@ impl ExtremeN {
         if matches!(value, RawBson::Null | RawBson::Undefined) {
             return 0;
         }
-        let max = self.max;
+        let (max, collation) = (self.max, self.collation.as_ref());
         let place = self.values.partition_point(|kept| {
-            let order = order::compare(kept.as_raw_bson_ref(), value.as_raw_bson_ref());
+            let order = order::compare_under(kept.as_raw_bson_ref(), value.as_raw_bson_ref(), collation);
             if max { order.is_ge() } else { order.is_le() }
         });
         if place >= self.n {

@@ -24,6 +24,7 @@ use bson::{RawBson, RawBsonRef};
 use std::fmt;
 use std::sync::Arc;
 use types::{Code, Fault};
+use value::Collator;
 
 /// The state of one accumulator in one group.
 pub(crate) trait State: Send {
@@ -72,6 +73,8 @@ type SpecialParse = fn(&'static str, RawBsonRef<'_>, &Parsing<'_>) -> Result<(Ex
 enum Parse {
     /// One operand, collected by a state without settings.
     Unary(fn() -> Box<dyn State>),
+    /// As `Unary`, with a state that compares values.
+    Comparing(fn(Option<Collator>) -> Box<dyn State>),
     Special(SpecialParse),
     /// MongoDB has it, we do not.
     Unbuilt,
@@ -79,7 +82,7 @@ enum Parse {
 
 const ACCUMULATORS: &[Spec] = &[
     Spec { name: "$accumulator", parse: Parse::Unbuilt },
-    Spec { name: "$addToSet", parse: Parse::Unary(add_to_set::start) },
+    Spec { name: "$addToSet", parse: Parse::Comparing(add_to_set::start) },
     Spec { name: "$avg", parse: Parse::Unary(avg::start) },
     Spec { name: "$bottom", parse: Parse::Special(top::parse_one) },
     Spec { name: "$bottomN", parse: Parse::Special(top::parse_n) },
@@ -88,11 +91,11 @@ const ACCUMULATORS: &[Spec] = &[
     Spec { name: "$firstN", parse: Parse::Special(edge_n::parse) },
     Spec { name: "$last", parse: Parse::Unary(edge::last) },
     Spec { name: "$lastN", parse: Parse::Special(edge_n::parse) },
-    Spec { name: "$max", parse: Parse::Unary(extreme::max) },
+    Spec { name: "$max", parse: Parse::Comparing(extreme::max) },
     Spec { name: "$maxN", parse: Parse::Special(extreme_n::parse) },
     Spec { name: "$median", parse: Parse::Unbuilt },
     Spec { name: "$mergeObjects", parse: Parse::Unary(merge_objects::start) },
-    Spec { name: "$min", parse: Parse::Unary(extreme::min) },
+    Spec { name: "$min", parse: Parse::Comparing(extreme::min) },
     Spec { name: "$minN", parse: Parse::Special(extreme_n::parse) },
     Spec { name: "$percentile", parse: Parse::Unbuilt },
     Spec { name: "$push", parse: Parse::Unary(push::start) },
@@ -108,18 +111,19 @@ fn find(name: &str) -> Option<&'static Spec> {
 }
 
 /// A fresh state of an accumulator with one operand, for the expression of the same name.
-pub(crate) fn unary(name: &str) -> Option<Box<dyn State>> {
+pub(crate) fn unary(name: &str, collation: Option<&Collator>) -> Option<Box<dyn State>> {
     match find(name)?.parse {
         Parse::Unary(start) => Some(start()),
+        Parse::Comparing(start) => Some(start(collation.cloned())),
         Parse::Special(_) | Parse::Unbuilt => None,
     }
 }
 
 /// A fresh state of `$firstN`, `$lastN`, `$maxN` or `$minN`, for the expression of the same name.
-pub(crate) fn bounded(name: &str, n: usize) -> Option<Box<dyn State>> {
+pub(crate) fn bounded(name: &str, n: usize, collation: Option<&Collator>) -> Option<Box<dyn State>> {
     match name {
         "$firstN" | "$lastN" => Some(edge_n::start(name == "$lastN", n)),
-        "$maxN" | "$minN" => Some(extreme_n::start(name == "$maxN", n)),
+        "$maxN" | "$minN" => Some(extreme_n::start(name == "$maxN", n, collation.cloned())),
         _ => None,
     }
 }
@@ -143,21 +147,24 @@ pub(super) fn parse(field: &str, raw: RawBsonRef<'_>, parsing: &Parsing<'_>) -> 
     let Some(spec) = find(name.as_str()) else {
         return Err(Fault::new(Code::Location(15952), format!("unknown group operator '{name}'")));
     };
-    let (input, start) = match spec.parse {
-        Parse::Unary(start) => {
-            if matches!(operand, RawBsonRef::Array(_)) {
-                return Err(Fault::new(
-                    Code::Location(40237),
-                    format!("The {name} accumulator is a unary operator"),
-                ));
-            }
-            let start: Start = Arc::new(start);
-            (Expr::parse(operand, parsing.scope, parsing.ctx)?, start)
+    let (input, start): (Expr, Start) = match spec.parse {
+        Parse::Unary(start) => (unary_operand(name.as_str(), operand, parsing)?, Arc::new(start)),
+        Parse::Comparing(start) => {
+            let collation = parsing.ctx.collation.clone();
+            let start: Start = Arc::new(move || start(collation.clone()));
+            (unary_operand(name.as_str(), operand, parsing)?, start)
         }
         Parse::Special(parse) => parse(spec.name, operand, parsing)?,
         Parse::Unbuilt => return Err(Fault::not_implemented(format!("accumulator {name}"))),
     };
     Ok(Accumulator { name: spec.name, input, start })
+}
+
+fn unary_operand(name: &str, operand: RawBsonRef<'_>, parsing: &Parsing<'_>) -> Result<Expr, Fault> {
+    if matches!(operand, RawBsonRef::Array(_)) {
+        return Err(Fault::new(Code::Location(40237), format!("The {name} accumulator is a unary operator")));
+    }
+    Expr::parse(operand, parsing.scope, parsing.ctx)
 }
 
 /// A partial state that is not of the shape its accumulator makes.

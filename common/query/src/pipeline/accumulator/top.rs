@@ -46,7 +46,7 @@ fn parse(
                 let Some(pattern) = value.as_document() else {
                     return Err(Fault::new(Code::Location(5788604), "expected 'sortBy' to be an object"));
                 };
-                sort = Some(Sort::parse(pattern)?);
+                sort = Some(Sort::parse(pattern)?.under(parsing.ctx.collation.clone()));
             }
             "n" if with_n => n = Some(edge_n::parse_n(name, value, parsing)?),
             other => {

@@ -5,7 +5,7 @@ use crate::context::invalid_bson;
 use crate::expr::{Env, Expr, from_raw, to_raw};
 use bson::{Bson, RawArrayBuf, RawBsonRef, RawDocumentBuf, rawdoc};
 use types::{Code, Fault};
-use value::order;
+use value::{Collator, order};
 
 pub(in crate::pipeline) fn rewrite(
     raw: RawBsonRef<'_>,
@@ -49,7 +49,7 @@ pub(in crate::pipeline) fn rewrite(
     for value in boundaries {
         bounds.push(constant(value.map_err(invalid_bson)?, parsing, 40191)?);
     }
-    check(&bounds, default.as_ref())?;
+    check(&bounds, default.as_ref(), parsing.ctx.collation.as_ref())?;
     let mut group = RawDocumentBuf::new();
     group.append(bson::raw::cstr!("_id"), switch(group_by, &bounds, default)?);
     match output {
@@ -78,7 +78,7 @@ fn constant(raw: RawBsonRef<'_>, parsing: &Parsing<'_>, code: i32) -> Result<Bso
     }
 }
 
-fn check(bounds: &[Bson], default: Option<&Bson>) -> Result<(), Fault> {
+fn check(bounds: &[Bson], default: Option<&Bson>, collation: Option<&Collator>) -> Result<(), Fault> {
     let refuse = |code, message: &str| Err(Fault::new(Code::Location(code), message));
     let ([first, .., last], true) = (bounds, bounds.len() >= 2) else {
         return refuse(40192, "The $bucket 'boundaries' field must have at least 2 values");
@@ -92,7 +92,7 @@ fn check(bounds: &[Bson], default: Option<&Bson>) -> Result<(), Fault> {
                 "All values in the the 'boundaries' option to $bucket must have the same type.",
             );
         }
-        if order::compare_bson(low, high).is_ge() {
+        if order::compare_bson_under(low, high, collation).is_ge() {
             return refuse(
                 40194,
                 "The 'boundaries' option to $bucket must be sorted, but elements are not in order",
@@ -101,7 +101,8 @@ fn check(bounds: &[Bson], default: Option<&Bson>) -> Result<(), Fault> {
     }
     match default {
         Some(default)
-            if order::compare_bson(default, first).is_ge() && order::compare_bson(default, last).is_lt() =>
+            if order::compare_bson_under(default, first, collation).is_ge()
+                && order::compare_bson_under(default, last, collation).is_lt() =>
         {
             refuse(
                 40199,

@@ -9,12 +9,15 @@ use bson::{RawBson, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use std::collections::HashMap;
 use std::sync::Arc;
 use types::{Code, Fault};
+use value::{Collator, key};
 
 #[derive(Debug, Clone)]
 pub(in crate::pipeline) struct Group {
     part: Part,
     key: Expr,
     fields: Arc<[(String, Accumulator)]>,
+    /// Keys that are equal under it are one group.
+    collation: Option<Collator>,
 }
 
 /// Which part of a split `$group` this is.
@@ -53,7 +56,7 @@ pub(in crate::pipeline) fn parse(
     }
     let key =
         key.ok_or_else(|| Fault::new(Code::Location(15955), "a group specification must include an _id"))?;
-    Ok(Stage::Group(Group { part, key, fields: fields.into() }))
+    Ok(Stage::Group(Group { part, key, fields: fields.into(), collation: parsing.ctx.collation.clone() }))
 }
 
 fn check_name(name: &str) -> Result<(), Fault> {
@@ -123,10 +126,11 @@ impl Grouping {
     /// The place of the group of `value`, which is made if it is new.
     fn place(&mut self, value: Evaluated<'_>) -> Result<usize, Fault> {
         self.key.clear();
+        let collation = self.group.collation.as_ref();
         match &value {
-            Evaluated::Missing => value::key::encode(&mut self.key, RawBsonRef::Null, false),
-            Evaluated::Raw(raw) => value::key::encode(&mut self.key, *raw, false),
-            Evaluated::Owned(value) => value::key::encode_bson(&mut self.key, value, false),
+            Evaluated::Missing => key::encode(&mut self.key, RawBsonRef::Null, false),
+            Evaluated::Raw(raw) => key::encode_under(&mut self.key, *raw, false, collation),
+            Evaluated::Owned(value) => key::encode_bson_under(&mut self.key, value, false, collation),
         }
         if let Some(place) = self.places.get(self.key.as_slice()) {
             return Ok(*place);

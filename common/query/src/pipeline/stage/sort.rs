@@ -17,7 +17,7 @@ pub(in crate::pipeline) struct SortStage {
 pub(in crate::pipeline) fn parse(
     _: &'static str,
     raw: RawBsonRef<'_>,
-    _: &Parsing<'_>,
+    parsing: &Parsing<'_>,
 ) -> Result<Stage, Fault> {
     let Some(pattern) = raw.as_document() else {
         return Err(Fault::new(Code::Location(15973), "the $sort key specification must be an object"));
@@ -25,7 +25,7 @@ pub(in crate::pipeline) fn parse(
     if pattern.is_empty() {
         return Err(Fault::new(Code::Location(15976), "$sort stage must have at least one sort key"));
     }
-    let sort = Arc::new(Sort::parse(pattern)?);
+    let sort = Arc::new(Sort::parse(pattern)?.under(parsing.ctx.collation.clone()));
     Ok(Stage::Sort(SortStage { pattern: pattern.to_owned(), sort, limit: None }))
 }
 

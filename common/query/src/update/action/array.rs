@@ -7,8 +7,8 @@ use crate::update::operand::{Operand, index_name};
 use bson::RawBsonRef;
 use std::collections::HashSet;
 use types::{Code, Fault};
-use value::key;
 use value::number::Number;
+use value::{Collator, key};
 
 /// Writes an array of these elements.
 pub(super) fn write(name: &str, elements: &[Field<'_>], writer: &mut Writer) {
@@ -30,24 +30,26 @@ pub(super) fn write(name: &str, elements: &[Field<'_>], writer: &mut Writer) {
 pub(in crate::update) struct AddToSet {
     /// Without repetitions.
     values: Vec<Operand>,
+    collation: Option<Collator>,
 }
 
 impl AddToSet {
-    pub(super) fn parse(field: &Field<'_>, _: &ParseContext) -> Result<Action, Fault> {
+    pub(super) fn parse(field: &Field<'_>, ctx: &ParseContext) -> Result<Action, Fault> {
+        let collation = ctx.collation.clone();
         let mut values = Vec::new();
         match each(field)? {
             Some(list) => {
                 let mut seen = HashSet::new();
                 for value in fields(list) {
                     let value = value?;
-                    if seen.insert(encoded(&value)?) {
+                    if seen.insert(encoded(&value, collation.as_ref())?) {
                         values.push(Operand::of(&value)?);
                     }
                 }
             }
             None => values.push(Operand::of(field)?),
         }
-        Ok(Action::AddToSet(AddToSet { values }))
+        Ok(Action::AddToSet(AddToSet { values, collation }))
     }
 
     pub(super) fn apply(
@@ -70,11 +72,11 @@ impl AddToSet {
         let before = elements.len();
         let mut known = HashSet::with_capacity(before);
         for element in &elements {
-            known.insert(encoded(element)?);
+            known.insert(encoded(element, self.collation.as_ref())?);
         }
         for value in &self.values {
             let value = value.field()?;
-            if !known.contains(&encoded(&value)?) {
+            if !known.contains(&encoded(&value, self.collation.as_ref())?) {
                 elements.push(value);
             }
         }
@@ -108,9 +110,9 @@ fn each<'a>(field: &Field<'a>) -> Result<Option<&'a bson::RawDocument>, Fault> {
 }
 
 /// Bytes that are equal for equal values, numbers of different types included.
-pub(super) fn encoded(field: &Field<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) fn encoded(field: &Field<'_>, collation: Option<&Collator>) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(field.value_bytes().len() + 8);
-    key::encode(&mut out, field.value()?, false);
+    key::encode_under(&mut out, field.value()?, false, collation);
     Ok(out)
 }
 

@@ -14,7 +14,7 @@ use crate::raw::{Field, Writer, write_value};
 use bson::spec::ElementType;
 use bson::{Bson, RawBsonRef, RawDocument};
 use types::Fault;
-use value::order;
+use value::{Collator, order};
 
 /// One operator with its operand, at one path.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) enum Action {
     SetOnInsert(Operand),
     Unset,
     Arithmetic(number::Arithmetic, value::number::Number),
-    Min(Operand),
-    Max(Operand),
+    Min(Operand, Option<Collator>),
+    Max(Operand, Option<Collator>),
     /// The time was fixed when the update was parsed.
     CurrentDate(Operand),
     Bit(bit::Bits),
@@ -58,8 +58,8 @@ const OPERATORS: &[(&str, Parse)] = &[
     ("$bit", bit::Bits::parse),
     ("$currentDate", current_date::parse),
     ("$inc", number::Arithmetic::parse_inc),
-    ("$max", |field, _| Operand::of(field).map(Action::Max)),
-    ("$min", |field, _| Operand::of(field).map(Action::Min)),
+    ("$max", |field, ctx| Ok(Action::Max(Operand::of(field)?, ctx.collation.clone()))),
+    ("$min", |field, ctx| Ok(Action::Min(Operand::of(field)?, ctx.collation.clone()))),
     ("$mul", number::Arithmetic::parse_mul),
     ("$pop", array::parse_pop),
     ("$pull", pull::Pull::parse),
@@ -86,8 +86,8 @@ impl Action {
             Action::RenameTo { from } => !matches!(rename::source(around, from), Ok(None)),
             Action::Set(_)
             | Action::Arithmetic(..)
-            | Action::Min(_)
-            | Action::Max(_)
+            | Action::Min(..)
+            | Action::Max(..)
             | Action::CurrentDate(_)
             | Action::Bit(_)
             | Action::Push(_)
@@ -115,10 +115,10 @@ impl Action {
             Action::SetOnInsert(operand) if around.on_insert => put(operand, writer),
             Action::SetOnInsert(_) => Ok(keep(name, existing, writer)),
             Action::Unset => Ok(remove(name, existing, in_array, writer)),
-            Action::Min(operand) | Action::Max(operand) => {
+            Action::Min(operand, collation) | Action::Max(operand, collation) => {
                 let Some(old) = existing else { return put(operand, writer) };
-                let ordering = order::compare(operand.value()?, old.value()?);
-                let wins = if matches!(self, Action::Min(_)) { ordering.is_lt() } else { ordering.is_gt() };
+                let ordering = order::compare_under(operand.value()?, old.value()?, collation.as_ref());
+                let wins = if matches!(self, Action::Min(..)) { ordering.is_lt() } else { ordering.is_gt() };
                 if wins { put(operand, writer) } else { Ok(keep(name, existing, writer)) }
             }
             Action::Arithmetic(kind, operand) => {

@@ -8,6 +8,7 @@ use crate::raw::{Field, Writer, fields};
 use bson::spec::ElementType;
 use std::collections::HashSet;
 use types::Fault;
+use value::Collator;
 
 /// Which elements go.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(in crate::update) enum Pull {
     /// Elements that fulfil a condition; the matcher looks at `{"": [element]}`.
     Condition(Matcher),
     /// Elements that are equal to one of these, in the encoding of keys.
-    Equal(HashSet<Vec<u8>>),
+    Equal(HashSet<Vec<u8>>, Option<Collator>),
 }
 
 impl Pull {
@@ -29,20 +30,25 @@ impl Pull {
                 None => return Err(Fault::internal("a document that is none")),
             },
             ElementType::RegularExpression => Pull::Condition(condition("$regex", field, ctx)?),
-            _ => Pull::Equal(HashSet::from([encoded(field)?])),
+            _ => {
+                let value = encoded(field, ctx.collation.as_ref())?;
+                Pull::Equal(HashSet::from([value]), ctx.collation.clone())
+            }
         };
         Ok(Action::Pull(pull))
     }
 
-    pub(super) fn parse_all(field: &Field<'_>, _: &ParseContext) -> Result<Action, Fault> {
+    pub(super) fn parse_all(field: &Field<'_>, ctx: &ParseContext) -> Result<Action, Fault> {
         let Some(list) = field.array()? else {
             return Err(Fault::bad_value(format!(
                 "$pullAll requires an array argument but was given a {}",
                 kind_name(field.kind())
             )));
         };
-        let values = fields(list).map(|value| encoded(&value?)).collect::<Result<HashSet<_>, Fault>>()?;
-        Ok(Action::Pull(Pull::Equal(values)))
+        let collation = ctx.collation.as_ref();
+        let values =
+            fields(list).map(|value| encoded(&value?, collation)).collect::<Result<HashSet<_>, Fault>>()?;
+        Ok(Action::Pull(Pull::Equal(values, ctx.collation.clone())))
     }
 
     pub(super) fn apply(
@@ -85,7 +91,7 @@ impl Pull {
                 holder.end();
                 matcher.matches(&holder.finish()?)
             }
-            Pull::Equal(values) => Ok(values.contains(&encoded(element)?)),
+            Pull::Equal(values, collation) => Ok(values.contains(&encoded(element, collation.as_ref())?)),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::sort::Sort;
 use crate::update::operand::{Operand, same};
 use bson::{RawBsonRef, RawDocumentBuf};
 use types::Fault;
+use value::Collator;
 use value::number::Number;
 use value::order;
 
@@ -24,12 +25,12 @@ pub(in crate::update) struct Push {
 
 #[derive(Debug)]
 enum Order {
-    Whole { descending: bool },
+    Whole { descending: bool, collation: Option<Collator> },
     By(Sort),
 }
 
 impl Push {
-    pub(super) fn parse(field: &Field<'_>, _: &ParseContext) -> Result<Action, Fault> {
+    pub(super) fn parse(field: &Field<'_>, ctx: &ParseContext) -> Result<Action, Fault> {
         let mut push = Push { values: Vec::new(), position: None, sort: None, slice: None };
         let clauses = match field.document()? {
             Some(doc) if crate::raw::find(doc, "$each")?.is_some() => doc,
@@ -59,7 +60,7 @@ impl Push {
                     let message = "The value for $position must be an integer value, not of type";
                     push.position = Some(integer(&clause, message)?);
                 }
-                "$sort" => push.sort = Some(Order::parse(&clause)?),
+                "$sort" => push.sort = Some(Order::parse(&clause, ctx)?),
                 other => return Err(Fault::bad_value(format!("Unrecognized clause in $push: {other}"))),
             }
         }
@@ -127,7 +128,7 @@ fn place(position: Option<i64>, length: usize) -> usize {
 }
 
 impl Order {
-    fn parse(clause: &Field<'_>) -> Result<Order, Fault> {
+    fn parse(clause: &Field<'_>, ctx: &ParseContext) -> Result<Order, Fault> {
         if let Some(pattern) = clause.document()? {
             if fields(pattern).next().is_none() {
                 return Err(Fault::bad_value(
@@ -141,13 +142,15 @@ impl Order {
                     return Err(Fault::bad_value("The $sort field is a dotted field but has an empty part"));
                 }
             }
-            return Sort::parse(pattern).map(Order::By);
+            return Ok(Order::By(Sort::parse(pattern)?.under(ctx.collation.clone())));
         }
         match clause.value()? {
             value @ (RawBsonRef::Int32(_)
             | RawBsonRef::Int64(_)
             | RawBsonRef::Double(_)
-            | RawBsonRef::Decimal128(_)) => direction(value).map(|descending| Order::Whole { descending }),
+            | RawBsonRef::Decimal128(_)) => {
+                Ok(Order::Whole { descending: direction(value)?, collation: ctx.collation.clone() })
+            }
             _ => Err(Fault::bad_value(
                 "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields",
             )),
@@ -156,13 +159,13 @@ impl Order {
 
     fn sorted<'a>(&self, elements: Vec<Field<'a>>) -> Result<Vec<Field<'a>>, Fault> {
         match self {
-            Order::Whole { descending } => {
+            Order::Whole { descending, collation } => {
                 let mut valued = elements
                     .into_iter()
                     .map(|field| Ok((field.value()?, field)))
                     .collect::<Result<Vec<_>, Fault>>()?;
                 valued.sort_by(|(left, _), (right, _)| {
-                    let ordering = order::compare(*left, *right);
+                    let ordering = order::compare_under(*left, *right, collation.as_ref());
                     if *descending { ordering.reverse() } else { ordering }
                 });
                 Ok(valued.into_iter().map(|(_, field)| field).collect())
