@@ -69,6 +69,17 @@ impl Process {
         fs::read(format!("/proc/{}/cmdline", self.0)).is_ok_and(|line| !line.is_empty())
     }
 
+    /// Whether all of it stands still after SIGSTOP.
+    pub fn is_stopped(self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.0)) else { return false };
+        let is_stopped = |path: PathBuf| {
+            // `number (name) state ...`, and the name may hold anything.
+            let text = fs::read_to_string(path.join("stat")).unwrap_or_default();
+            text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        };
+        threads.flatten().all(|thread| is_stopped(thread.path()))
+    }
+
     /// Resident memory in KiB.
     ///
     /// # Panics

@@ -216,6 +216,12 @@ impl ReplicaSet {
     /// SIGSTOP: the member hangs, its connections stay.
     pub fn pause(&self, member: usize) {
         self.signal(member, Signal::STOP);
+        // The signal is only sent; while the machine is busy the process may still do something.
+        if let Some(process) = self.process(member) {
+            crate::wait::until("the member to stop", || {
+                (process.is_stopped() || !process.is_alive()).then_some(())
+            });
+        }
     }
 
     /// SIGCONT.

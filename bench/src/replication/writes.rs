@@ -26,6 +26,9 @@ struct Slice {
     seconds: f64,
     /// Microseconds of processor time of all members.
     cpu: f64,
+    /// Groups of entries applied by all members, and messages between them.
+    groups: f64,
+    messages: f64,
     others: f64,
 }
 
@@ -70,10 +73,28 @@ pub(crate) fn measure(set: &Set, options: &Options, report: &mut Report) -> Resu
                     " µs",
                     Target::AtMost(250.0),
                 )
-                .anchor("777 µs");
+                .anchor("777 µs")
+                .note(format!(
+                    "groups of {:.1} entries; {:.2} messages per insert",
+                    2.0 / per(&safe, &|slice| slice.groups / slice.times.len().max(1) as f64),
+                    per(&safe, &|slice| slice.messages / slice.times.len().max(1) as f64)
+                ));
         }
     }
     Ok(())
+}
+
+/// Groups applied and messages sent by all members so far.
+fn traffic(set: &Set) -> Result<(f64, f64)> {
+    let (mut groups, mut messages) = (0.0, 0.0);
+    for member in &set.members {
+        let status = Connection::open(&member.host)?.run("admin", doc! { "serverStatus": 1 })?;
+        let counters = status.get_document("shoalReplication")?;
+        let count = |name: &str| counters.get_i64(name).map(|count| count as f64);
+        groups += count("applied_batches")?;
+        messages += count("sent_batches")? + count("sent_reports")?;
+    }
+    Ok((groups, messages))
 }
 
 fn run(
@@ -85,6 +106,7 @@ fn run(
     next_id: &AtomicI64,
 ) -> Result<Slice> {
     let stop = AtomicBool::new(false);
+    let before = traffic(set)?;
     thread::scope(|scope| {
         let watch = Watch::start(&set.pids())?;
         let begin = Instant::now();
@@ -117,6 +139,9 @@ fn run(
         }
         let used = watch.stop()?;
         let cpu = used.each.iter().sum::<u64>() as f64;
-        Ok(Slice { times, seconds: begin.elapsed().as_secs_f64(), cpu, others: used.others })
+        let seconds = begin.elapsed().as_secs_f64();
+        let after = traffic(set)?;
+        let (groups, messages) = (after.0 - before.0, after.1 - before.1);
+        Ok(Slice { times, seconds, cpu, groups, messages, others: used.others })
     })
 }

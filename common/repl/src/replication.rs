@@ -409,7 +409,7 @@ impl Replication {
     }
 
     /// Figures since the process started, with what they say.
-    pub fn counters(&self) -> [(&'static str, &'static str, u64); 8] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 10] {
         let counters = &self.shared.counters;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         [
@@ -421,6 +421,8 @@ impl Replication {
             ("applied_batches", "Groups of entries applied", count(&counters.batches_applied)),
             ("applied_entries", "Entries applied", count(&counters.records_applied)),
             ("applied_bytes", "Bytes of entries applied", count(&counters.bytes_applied)),
+            ("sent_batches", "Messages with entries or a commit point", count(&counters.batches_sent)),
+            ("sent_reports", "Messages that say how far members are", count(&counters.reports_sent)),
         ]
     }
 

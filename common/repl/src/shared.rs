@@ -57,6 +57,8 @@ pub(crate) struct Counters {
     pub(crate) batches_applied: AtomicU64,
     pub(crate) records_applied: AtomicU64,
     pub(crate) bytes_applied: AtomicU64,
+    pub(crate) batches_sent: AtomicU64,
+    pub(crate) reports_sent: AtomicU64,
 }
 
 pub(crate) struct Shared {

@@ -426,6 +426,7 @@ impl Driver {
     /// How far everybody behind is, once the source should hear of it.
     fn send_report(&mut self) {
         if let Some((to, message)) = self.report.take(self.shared.now()) {
+            self.shared.counters.reports_sent.fetch_add(1, Ordering::Relaxed);
             self.send(to, message);
         }
     }

@@ -6,6 +6,7 @@ use crate::data::{Located, Records};
 use crate::shared::{Shared, off_thread};
 use proto::replication as pb;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
@@ -112,6 +113,7 @@ async fn stream(
                 term,
                 commit_point: convert::op_time_to_proto(commit_point),
             };
+            shared.counters.batches_sent.fetch_add(1, Ordering::Relaxed);
             if outbox.send(Ok(batch)).await.is_err() {
                 return Ok(());
             }
