@@ -215,7 +215,10 @@ impl ReplicaSet {
 
     /// SIGSTOP: the member hangs, its connections stay.
     pub fn pause(&self, member: usize) {
-        self.signal(member, Signal::STOP);
+        let Some(process) = self.process(member) else { return };
+        process.signal(Signal::STOP);
+        // One of its threads has to be scheduled to stop the others: on a busy machine they go on until then.
+        wait::until("a stopped process to stand still", || process.is_stopped().then_some(()));
     }
 
     /// SIGCONT.

@@ -234,7 +234,8 @@ fn alone(engine: &str, count: u64) {
         let base = set.data(0).join("base");
         let how = damage(&base, &mut Random(seed));
         let what = format!("{engine}, alone, seed {seed}: {how}");
-        let kept = files(&base);
+        // Where the data are. An engine that opens may throw away what it takes for leftovers.
+        let kept = files(&base).into_iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
         for _ in 0..2 {
             let before = log(&set, 0).len();
             set.restart(0);
@@ -251,8 +252,7 @@ fn alone(engine: &str, count: u64) {
             let said = log(&set, 0)[before..].to_owned();
             assert!(is_well || says_so(&said), "{what}: it ended and did not say why:\n{said}");
             refused += u64::from(!is_well);
-            let lost: Vec<&PathBuf> = kept.iter().filter(|path| !path.exists()).collect();
-            assert!(is_well || lost.is_empty(), "{what}: files are gone: {lost:?}");
+            assert!(is_well || kept.exists(), "{what}: {} is gone", kept.display());
             set.kill(0);
         }
         say(&what);
