@@ -69,15 +69,15 @@ impl Process {
         fs::read(format!("/proc/{}/cmdline", self.0)).is_ok_and(|line| !line.is_empty())
     }
 
-    /// Whether all of it stands still after SIGSTOP.
+    /// Whether all its threads are stopped, or it is gone.
     pub fn is_stopped(self) -> bool {
-        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.0)) else { return false };
-        let is_stopped = |path: PathBuf| {
-            // `number (name) state ...`, and the name may hold anything.
-            let text = fs::read_to_string(path.join("stat")).unwrap_or_default();
-            text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.0)) else { return true };
+        let is_stopped = |thread: fs::DirEntry| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The name before it may hold anything.
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 'Z', 'X']))
         };
-        threads.flatten().all(|thread| is_stopped(thread.path()))
+        threads.flatten().all(is_stopped)
     }
 
     /// Resident memory in KiB.

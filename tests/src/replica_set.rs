@@ -215,13 +215,10 @@ impl ReplicaSet {
 
     /// SIGSTOP: the member hangs, its connections stay.
     pub fn pause(&self, member: usize) {
-        self.signal(member, Signal::STOP);
-        // The signal is only sent; while the machine is busy the process may still do something.
-        if let Some(process) = self.process(member) {
-            crate::wait::until("the member to stop", || {
-                (process.is_stopped() || !process.is_alive()).then_some(())
-            });
-        }
+        let Some(process) = self.process(member) else { return };
+        process.signal(Signal::STOP);
+        // One of its threads has to be scheduled to stop the others: on a busy machine they go on until then.
+        wait::until("a stopped process to stand still", || process.is_stopped().then_some(()));
     }
 
     /// SIGCONT.

@@ -54,7 +54,9 @@ pub struct Replication {
 
 /// As long as it lives, nothing of other members' logs is applied.
 #[derive(Debug)]
-pub struct ApplyHold(#[allow(dead_code)] OwnedSemaphorePermit);
+pub struct ApplyHold {
+    _turn: OwnedSemaphorePermit,
+}
 
 /// What a process takes from outside beside its data and its time.
 pub(crate) struct Surroundings {
@@ -393,7 +395,7 @@ impl Replication {
     pub async fn hold_applying(&self, bound: Duration) -> Result<ApplyHold, Fault> {
         let turn = tokio::time::timeout(bound, self.shared.applying.clone().acquire_owned()).await;
         match turn {
-            Ok(Ok(turn)) => Ok(ApplyHold(turn)),
+            Ok(Ok(turn)) => Ok(ApplyHold { _turn: turn }),
             // Nobody closes it.
             Ok(Err(_)) => Err(Fault::internal("nothing is applied any more")),
             Err(_) => Err(Fault::new(

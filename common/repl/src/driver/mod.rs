@@ -484,13 +484,13 @@ impl Driver {
         self.elected_millis = runtime::clock::now_millis();
         self.shared.data.set_writable(Some(term));
         self.shared.counters.elections_won.fetch_add(1, Ordering::Relaxed);
+        // Who sees that this is the primary and writes at once waits, and is not refused; nor is a write let in before its waits count.
+        self.shared.admission.set(Admission::Paused);
         self.publish();
         if !self.shared.data.has_unfinished() {
             self.shared.admission.set(Admission::Open);
             return;
         }
-        // Writes wait as long.
-        self.shared.admission.set(Admission::Paused);
         let (data, shared) = (self.shared.data.clone(), self.shared.clone());
         self.shared.tasks.spawn("take-over", async move {
             match crate::shared::off_thread(move || data.take_over()).await {
