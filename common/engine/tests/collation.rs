@@ -53,7 +53,7 @@ impl Draw {
             5 => doc! {"$ne": value},
             6 => doc! {"$nin": [value, self.value()]},
             7 => doc! {"$gt": self.word(), "$lt": self.word()},
-            8 => doc! {"$regex": ["^a", "b$", "^B"][self.next(3)]},
+            8 => doc! {"$regex": (["^a", "b$", "^B"][self.next(3)])},
             _ => return doc! {path: value},
         };
         doc! {path: operator}
@@ -79,6 +79,7 @@ fn collations() -> Vec<Document> {
     ]
 }
 
+#[allow(clippy::unwrap_used)]
 fn collator(doc: &Document) -> Option<Collator> {
     Collation::parse(&RawDocumentBuf::try_from(doc).unwrap(), "collation").unwrap().over(None)
 }

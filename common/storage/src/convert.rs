@@ -17,7 +17,7 @@ use types::{Code, Fault, Namespace, OpTime, Timestamp};
 use value::interval::KeyRange;
 
 /// How often writers may be faster.
-const ATTEMPTS_MAX: usize = 10;
+const ATTEMPTS_MAX: usize = 50;
 /// Documents of one commit of the copy.
 const PORTION_COUNT_MAX: usize = 500;
 const PORTION_BYTES_MAX: usize = 1 << 20;

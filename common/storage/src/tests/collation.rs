@@ -66,6 +66,7 @@ fn ids_are_one_where_the_collation_says_so() {
     let mut batch = store.batch(store.snapshot());
     let renamed = raw(&doc! {"_id": "a", "n": 1});
     assert_eq!(batch.update(collection, &key, &old, &renamed).unwrap_err().fault().code.number(), 66);
+    drop(batch);
     let mut batch = store.batch(store.snapshot());
     batch.update(collection, &key, &old, &raw(&doc! {"_id": "A", "n": 100})).unwrap();
     batch.commit(CommitMeta::default()).unwrap();

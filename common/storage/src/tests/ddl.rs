@@ -183,14 +183,14 @@ fn a_collection_becomes_capped_while_it_is_written_to() {
     let (_dir, store) = store();
     let store = std::sync::Arc::new(store);
     store.create_indexes(&ns("db.c"), &[raw(&doc! {"key": {"x": 1}})]).unwrap();
-    for id in 0..1200 {
+    for id in 0..200 {
         put(&store, "db.c", id, Some(&doc! {"_id": id, "x": id})).unwrap();
     }
     let writer = std::thread::spawn({
         let store = std::sync::Arc::clone(&store);
         move || {
             let mut written = Vec::new();
-            for id in 2000..2040 {
+            for id in 2000..2030 {
                 let catalog = store.catalog();
                 let collection = catalog.get(&ns("db.c")).unwrap();
                 let capped = collection.capped.is_some();
@@ -220,7 +220,7 @@ fn a_collection_becomes_capped_while_it_is_written_to() {
         .scan(collection, &value::interval::KeyRange::all(), crate::Direction::Forward)
         .map(|record| record.unwrap().1.get_i32("_id").unwrap())
         .collect();
-    let wanted: Vec<i32> = (0..1200).chain(written).collect();
+    let wanted: Vec<i32> = (0..200).chain(written).collect();
     assert_eq!(ids, wanted);
     // Again, and smaller: the newest stay.
     store.convert_to_capped(&ns("db.c"), 256).unwrap();
