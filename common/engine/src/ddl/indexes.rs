@@ -108,7 +108,8 @@ fn spare_key_index(
     let supporting: Vec<&str> = collection
         .indexes
         .iter()
-        .filter(|index| !index.sparse && index.partial.is_none() && owner.is_led_by_key(&index.key))
+        .filter(|index| !index.sparse && index.partial.is_none() && index.collation().is_none())
+        .filter(|index| owner.is_led_by_key(&index.key))
         .map(|index| index.name.as_str())
         .collect();
     let stays = |name: &&str| !names.iter().any(|dropped| dropped == name);
