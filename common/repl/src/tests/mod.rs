@@ -182,6 +182,8 @@ async fn a_set_of_one_elects_itself_in_a_new_term_each_time() {
     assert_eq!(uninitiated.check_writable().unwrap_err().code, Code::NotWritablePrimary);
     assert_eq!(uninitiated.status().await.unwrap_err().code, Code::NotYetInitialized);
     set.initiate(1).await;
+    // The answer may come a moment before the first term is open.
+    set.primary().await;
     set.acknowledged(0, "a").await;
     let view = set.replication(0).view();
     assert_eq!((view.term, view.is_alone, view.state), (1, true, State::Primary));
