@@ -269,11 +269,14 @@ impl Data for Memory {
             (inner.last(), inner.epoch)
         };
         let (inner, synced) = (self.inner.clone(), self.synced.clone());
-        let time = self.disk.as_ref().map(|disk| disk.sync_time());
+        let Some(disk) = &self.disk else {
+            // At once, also if nobody waits for it.
+            synced.send_if_modified(|synced| std::mem::replace(synced, last) != last);
+            return Box::pin(std::future::ready(Ok(())));
+        };
+        let time = disk.sync_time();
         Box::pin(async move {
-            if let Some(time) = time {
-                tokio::time::sleep(time).await;
-            }
+            tokio::time::sleep(time).await;
             let inner = inner.lock();
             if inner.epoch != epoch {
                 return Err(Fault::new(Code::InterruptedDueToReplStateChange, "cut meanwhile"));
