@@ -210,11 +210,12 @@ class Case:
         for number in hit:
             self.docs[number]["n"] += 1
         # One of those that match, whichever shard it is on.
-        done = self.coll.update_one({"t": word}, {"$set": {"one": True}}, **self.said)
+        mark = self.rng.random()
+        done = self.coll.update_one({"t": word}, {"$set": {"one": mark}}, **self.said)
         assert done.matched_count == min(len(hit), 1)
-        for doc in self.coll.find({"one": True}):
+        for doc in self.coll.find({"one": mark}):
             assert doc["_id"] in hit
-            self.docs[doc["_id"]]["one"] = True
+            self.docs[doc["_id"]]["one"] = mark
         found = self.coll.find_one_and_update({"t": word}, {"$inc": {"n": 5}}, sort=[("s", 1)], **self.said)
         assert (found is None) == (not hit)
         if found:
