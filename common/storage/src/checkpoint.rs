@@ -79,6 +79,8 @@ pub(crate) struct Checkpointer {
     throttled_micros: AtomicU64,
     /// The thread's own checkpoints wait for a base that has to clean up; those that somebody waits for do not.
     unhurried: AtomicBool,
+    /// The size of the base after the last round, where that matters.
+    base_bytes: AtomicU64,
     /// Why the last checkpoint failed, until one succeeds.
     failure: Mutex<Option<Failure>>,
 }
@@ -364,7 +366,6 @@ impl Shared {
 
     fn move_round(&self, round: &mut Vec<Visible>) -> Result<(), Error> {
         self.check_last_room()?;
-        let size = self.base.cleans_beyond().map(|_| self.base.size());
         let writes: Vec<Write> = round
             .iter()
             .map(|visible| Write {
@@ -377,17 +378,18 @@ impl Shared {
         self.versions.evict(round.iter().map(|visible| (visible.key.as_ref(), visible.time)));
         round.clear();
         self.checkpointer.freed.notify_all();
-        if let Some(before) = size {
-            self.let_clean(before);
+        if let Some(beyond) = self.base.cleans_beyond() {
+            self.let_clean(beyond);
         }
         Ok(())
     }
 
     /// Waits for a base whose files grew although they are too large for what they hold: it has to clean up first. The longer the
     /// larger they are; writers are slowed meanwhile as memory fills.
-    fn let_clean(&self, before: u64) {
-        let Some(beyond) = self.base.cleans_beyond() else { return };
+    fn let_clean(&self, beyond: f64) {
         let size = self.base.size();
+        // Since the round before: an engine writes behind its writer.
+        let before = self.checkpointer.base_bytes.swap(size, Ordering::AcqRel);
         let held = self.counts.total_bytes().max(1);
         if size <= before.max(BASE_BYTES_FREE) || !self.checkpointer.unhurried.load(Ordering::Acquire) {
             return;

@@ -41,15 +41,11 @@ pub(crate) trait Engine: Send + Sync {
 
     /// How many times the size of what it holds its files may have before its writer should wait for it to clean up; `None` if it
     /// holds its writer back by itself.
-    fn cleans_beyond(&self) -> Option<f64> {
-        None
-    }
+    fn cleans_beyond(&self) -> Option<f64>;
 
     /// Whether everything that comes from its disk was compared with a checksum by the engine itself: then scans need not look at
     /// all of every value once more. Point reads, and whatever copies or validates, do all the same.
-    fn checks_reads(&self) -> bool {
-        false
-    }
+    fn checks_reads(&self) -> bool;
 
     /// Somebody found that what was read is not what was written.
     fn report(&self, _error: &Error) {}

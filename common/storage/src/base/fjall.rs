@@ -113,6 +113,10 @@ impl Engine for Fjall {
         self.db.disk_space().unwrap_or(0)
     }
 
+    fn cleans_beyond(&self) -> Option<f64> {
+        None
+    }
+
     /// Each block carries a checksum of 128 bits, which is compared whenever it is read.
     fn checks_reads(&self) -> bool {
         true

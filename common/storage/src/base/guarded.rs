@@ -151,6 +151,14 @@ impl Engine for Guarded {
         self.run(|inner| Ok(inner.size())).unwrap_or(0)
     }
 
+    fn cleans_beyond(&self) -> Option<f64> {
+        self.inner.cleans_beyond()
+    }
+
+    fn checks_reads(&self) -> bool {
+        self.inner.checks_reads()
+    }
+
     fn report(&self, error: &Error) {
         report(&self.health, error);
     }
@@ -195,6 +203,14 @@ mod tests {
 
         fn size(&self) -> u64 {
             self.0.size()
+        }
+
+        fn cleans_beyond(&self) -> Option<f64> {
+            None
+        }
+
+        fn checks_reads(&self) -> bool {
+            false
         }
     }
 

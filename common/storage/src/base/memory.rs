@@ -52,6 +52,14 @@ impl Engine for Memory {
     fn size(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+
+    fn cleans_beyond(&self) -> Option<f64> {
+        None
+    }
+
+    fn checks_reads(&self) -> bool {
+        false
+    }
 }
 
 /// A live iterator that holds the lock only while it copies a stretch.

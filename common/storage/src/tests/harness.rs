@@ -195,6 +195,14 @@ impl Engine for Fragile {
     fn size(&self) -> u64 {
         0
     }
+
+    fn cleans_beyond(&self) -> Option<f64> {
+        None
+    }
+
+    fn checks_reads(&self) -> bool {
+        false
+    }
 }
 
 /// Copies a data directory, the lock aside.
