@@ -15,29 +15,47 @@ fn insert(peer: &mut Connection, id: impl Into<Bson>, concern: Document) -> Resu
     peer.command("d", command)
 }
 
+const NOT_PRIMARY_OR_SECONDARY: i32 = 13436;
+
 fn majority() -> Document {
     doc! { "w": "majority", "wtimeout": 20_000 }
 }
 
 /// The `_id`s that a member has, whatever part it plays.
 fn ids(set: &ReplicaSet, member: usize) -> Vec<Bson> {
-    let find = doc! { "find": "c", "sort": { "_id": 1 }, "batchSize": 100_000, "$readPreference": { "mode": "secondaryPreferred" } };
-    let found = set.connect(member).all("d", find);
-    found.into_iter().map(|mut doc| doc.remove("_id").unwrap()).collect()
+    ids_of(&set.connect(member).run("d", find()))
+}
+
+fn find() -> Document {
+    doc! { "find": "c", "sort": { "_id": 1 }, "projection": { "_id": 1 }, "batchSize": 100_000, "$readPreference": { "mode": "secondaryPreferred" } }
+}
+
+/// All of them are in the first batch.
+fn ids_of(found: &Document) -> Vec<Bson> {
+    let cursor = found.get_document("cursor").unwrap();
+    assert_eq!(cursor.get_i64("id").unwrap(), 0);
+    let documents = cursor.get_array("firstBatch").unwrap();
+    documents.iter().map(|doc| doc.as_document().unwrap().get("_id").unwrap().clone()).collect()
 }
 
 /// Waits until all of them have the same, and returns it.
 fn agreed(set: &ReplicaSet, members: &[usize]) -> Vec<Bson> {
     wait::until("the members to have the same", || {
-        let all: Vec<Vec<Bson>> = members
-            .iter()
-            .filter_map(|&member| {
-                let hello = set.hello(member)?;
-                let is = |name: &str| hello.get_bool(name).unwrap_or(false);
-                (is("isWritablePrimary") || is("secondary")).then(|| ids(set, member))
-            })
-            .collect();
-        (all.len() == members.len() && all.windows(2).all(|pair| pair[0] == pair[1])).then(|| all[0].clone())
+        let of = |member: usize| {
+            let hello = set.hello(member)?;
+            let is = |name: &str| hello.get_bool(name).unwrap_or(false);
+            if !is("isWritablePrimary") && !is("secondary") {
+                return None;
+            }
+            match set.connect(member).command("d", find()) {
+                Ok(found) => Some(ids_of(&found)),
+                // It began to roll back after it said who it is.
+                Err(error) if error.code == NOT_PRIMARY_OR_SECONDARY => None,
+                Err(error) => panic!("member {member} answered {error}"),
+            }
+        };
+        let all: Option<Vec<Vec<Bson>>> = members.iter().map(|&member| of(member)).collect();
+        all.filter(|all| all.windows(2).all(|pair| pair[0] == pair[1])).and_then(|mut all| all.pop())
     })
 }
 
