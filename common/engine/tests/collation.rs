@@ -4,7 +4,7 @@
 mod host;
 
 use bson::{Bson, Document, RawDocumentBuf, bson, doc};
-use host::{Host, ids};
+use host::{Host, ids, sorted};
 use query::sort::Sort;
 use value::{Collation, Collator};
 
@@ -82,12 +82,6 @@ fn collations() -> Vec<Document> {
 #[allow(clippy::unwrap_used)]
 fn collator(doc: &Document) -> Option<Collator> {
     Collation::parse(&RawDocumentBuf::try_from(doc).unwrap(), "collation").unwrap().over(None)
-}
-
-fn sorted(mut ids: Vec<Bson>) -> Vec<i32> {
-    let mut numbers: Vec<i32> = ids.drain(..).filter_map(|id| id.as_i32()).collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@
 mod host;
 
 use bson::{Bson, Document, RawDocumentBuf, bson, doc};
-use host::{Host, ids};
+use host::{Host, ids, sorted};
 use query::sort::Sort;
 
 /// A small generator: the test needs variety, not quality.
@@ -84,12 +84,6 @@ impl Draw {
         }
         sort
     }
-}
-
-fn sorted(mut ids: Vec<Bson>) -> Vec<i32> {
-    let mut numbers: Vec<i32> = ids.drain(..).filter_map(|id| id.as_i32()).collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 #[tokio::test(flavor = "multi_thread")]

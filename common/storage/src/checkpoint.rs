@@ -390,10 +390,10 @@ impl Shared {
         let size = self.base.size();
         // Since the round before: an engine writes behind its writer.
         let before = self.checkpointer.base_bytes.swap(size, Ordering::AcqRel);
-        let held = self.counts.total_bytes().max(1);
         if size <= before.max(BASE_BYTES_FREE) || !self.checkpointer.unhurried.load(Ordering::Acquire) {
             return;
         }
+        let held = self.counts.total_bytes().max(1);
         let over = 2.0 * (size as f64 / held as f64 - beyond);
         if over > 0.0 {
             self.wait(CLEAN_WAIT_MIN + CLEAN_WAIT_MAX.mul_f64((over * over).min(1.0)));

@@ -263,9 +263,7 @@ impl RecordScan {
     pub(crate) fn of_log(scan: LogScan) -> RecordScan {
         RecordScan(Source::Log(Box::new(scan)))
     }
-}
 
-impl RecordScan {
     /// Compares every value of the base with its checksum, also where the engine did: for what validates or copies.
     #[must_use]
     pub(crate) fn checked(self) -> RecordScan {

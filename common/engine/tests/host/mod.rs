@@ -283,3 +283,10 @@ impl Call {
 pub(crate) fn ids(documents: &[Document]) -> Vec<Bson> {
     documents.iter().map(|doc| doc.get("_id").unwrap().clone()).collect()
 }
+
+/// Those of `_id`s that are numbers, in order.
+pub(crate) fn sorted(mut ids: Vec<Bson>) -> Vec<i32> {
+    let mut numbers: Vec<i32> = ids.drain(..).filter_map(|id| id.as_i32()).collect();
+    numbers.sort_unstable();
+    numbers
+}

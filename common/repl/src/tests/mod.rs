@@ -112,6 +112,18 @@ impl Set {
         self.replication(0).command(command).await.unwrap();
     }
 
+    /// Two members of three that have forty keys, and which of them is primary.
+    async fn of_two_with_keys() -> (Set, usize) {
+        let set = Set::new(3).await;
+        set.initiate(2).await;
+        let primary = set.primary().await;
+        for key in 0..40 {
+            set.acknowledged(primary, &format!("k{key}")).await;
+        }
+        set.agreed_among(&[0, 1]).await;
+        (set, primary)
+    }
+
     /// Of two members three are made.
     async fn let_third_in(&self, primary: usize) {
         let config = Arc::new(SetConfig { version: 2, ..(*self.config(3)).clone() });
@@ -256,13 +268,7 @@ async fn what_nobody_else_has_is_undone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_member_copies_what_the_log_no_longer_tells() {
-    let mut set = Set::new(3).await;
-    set.initiate(2).await;
-    let primary = set.primary().await;
-    for key in 0..40 {
-        set.acknowledged(primary, &format!("k{key}")).await;
-    }
-    set.agreed_among(&[0, 1]).await;
+    let (mut set, primary) = Set::of_two_with_keys().await;
     set.data(0).truncate();
     set.data(1).truncate();
     set.let_third_in(primary).await;
@@ -281,13 +287,7 @@ async fn a_new_member_copies_what_the_log_no_longer_tells() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_survives_a_log_that_rolls_over_meanwhile() {
-    let mut set = Set::new(3).await;
-    set.initiate(2).await;
-    let primary = set.primary().await;
-    for key in 0..40 {
-        set.acknowledged(primary, &format!("k{key}")).await;
-    }
-    set.agreed_among(&[0, 1]).await;
+    let (mut set, primary) = Set::of_two_with_keys().await;
     let held = [0, 1].map(|one| {
         set.data(one).truncate();
         set.data(one).hold_copy()

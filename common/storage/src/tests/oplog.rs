@@ -2,10 +2,34 @@
 
 use super::harness::*;
 use crate::options::EngineKind;
-use crate::{ChangeKind, CommitMeta, Direction, Error, OplogEntry, SessionMeta, Store};
+use crate::{
+    Change, ChangeKind, Collection, CommitMeta, Direction, Error, OplogEntry, RecordKey, SessionMeta,
+    Snapshot, Store,
+};
 use bson::{Document, doc, rawdoc};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use types::Timestamp;
+use value::interval::KeyRange;
+
+/// The records of a range, by key.
+fn held(snapshot: &Snapshot, collection: &Collection, range: &KeyRange) -> BTreeMap<RecordKey, Document> {
+    let records = snapshot.scan(collection, range, Direction::Forward).map(|record| record.unwrap());
+    records.map(|(key, doc)| (key, Document::try_from(&*doc).unwrap())).collect()
+}
+
+/// Does to a copy what the log says.
+fn follow(store: &Store, collection: &Collection, change: Change, copy: &mut BTreeMap<RecordKey, Document>) {
+    match change.kind {
+        ChangeKind::Delete => drop(copy.remove(&change.record_key)),
+        _ => {
+            // As of the change; what the log has of an update may be less than the document.
+            let at = store.snapshot_at(change.op_time.ts).unwrap();
+            let doc = at.get(collection, &change.record_key).unwrap().unwrap();
+            copy.insert(change.record_key, Document::try_from(&*doc).unwrap());
+        }
+    }
+}
 
 fn times(entries: impl Iterator<Item = Result<OplogEntry, Error>>) -> Vec<Timestamp> {
     entries.map(|entry| entry.unwrap().op_time.ts).collect()
@@ -168,13 +192,9 @@ fn a_snapshot_and_the_changes_after_it_are_the_whole_for_any_range() {
     filled(&store, 20);
     let catalog = store.catalog();
     let collection = catalog.get(&ns("d.c")).unwrap();
-    let range = value::interval::KeyRange { start: key(5), end: Some(key(15)) };
+    let range = KeyRange { start: key(5), end: Some(key(15)) };
     let snapshot = store.snapshot();
-    let mut copy: std::collections::BTreeMap<_, _> = snapshot
-        .scan(collection, &range, Direction::Forward)
-        .map(|record| record.unwrap())
-        .map(|(key, doc)| (key, Document::try_from(&*doc).unwrap()))
-        .collect();
+    let mut copy = held(&snapshot, collection, &range);
     let mut changes = store.oplog().changes(snapshot.timestamp(), collection, &range).unwrap();
     assert!(changes.next().is_none());
     for round in 0..40 {
@@ -193,25 +213,11 @@ fn a_snapshot_and_the_changes_after_it_are_the_whole_for_any_range() {
         for change in changes.by_ref() {
             let change = change.unwrap();
             assert!(range.start <= change.record_key.to_vec() && change.record_key.to_vec() < key(15));
-            match change.kind {
-                ChangeKind::Delete => drop(copy.remove(&change.record_key)),
-                _ => {
-                    // As of the change; what the log has of an update may be less than the document.
-                    let at = store.snapshot_at(change.op_time.ts).unwrap();
-                    let doc = at.get(collection, &change.record_key).unwrap().unwrap();
-                    copy.insert(change.record_key, Document::try_from(&*doc).unwrap());
-                }
-            }
+            follow(&store, collection, change, &mut copy);
         }
         assert!(changes.position() >= store.last_op_time().ts);
     }
-    let now: std::collections::BTreeMap<_, _> = store
-        .snapshot()
-        .scan(collection, &range, Direction::Forward)
-        .map(|record| record.unwrap())
-        .map(|(key, doc)| (key, Document::try_from(&*doc).unwrap()))
-        .collect();
-    assert_eq!(copy, now);
+    assert_eq!(copy, held(&store.snapshot(), collection, &range));
 }
 
 /// Records of a capped collection are known by number: a range of numbers is copied, and kept up to date, like one of ids.
@@ -229,18 +235,12 @@ fn changes_of_a_capped_collection_are_by_number() {
         batch.commit(CommitMeta::default()).unwrap();
     };
     (0..6).for_each(append);
-    let all = |range: &value::interval::KeyRange| -> std::collections::BTreeMap<_, _> {
-        let snapshot = store.snapshot();
-        let scan = snapshot.scan(collection, range, Direction::Forward);
-        let records = scan.map(|record| record.unwrap());
-        records.map(|(key, doc)| (key, Document::try_from(&*doc).unwrap())).collect()
-    };
-    let keys: Vec<Vec<u8>> =
-        all(&value::interval::KeyRange::all()).into_keys().map(|key| key.to_vec()).collect();
+    let all = |range: &KeyRange| held(&store.snapshot(), collection, range);
+    let keys: Vec<Vec<u8>> = all(&KeyRange::all()).into_keys().map(|key| key.to_vec()).collect();
     // From the third record to one that is not there yet.
     let mut end = keys[2].clone();
     *end.last_mut().unwrap() += 8;
-    let range = value::interval::KeyRange { start: keys[2].clone(), end: Some(end) };
+    let range = KeyRange { start: keys[2].clone(), end: Some(end) };
     let mut copy = all(&range);
     let mut changes = store.oplog().changes(store.snapshot().timestamp(), collection, &range).unwrap();
     for round in 0..16 {
@@ -256,14 +256,7 @@ fn changes_of_a_capped_collection_are_by_number() {
         for change in changes.by_ref() {
             let change = change.unwrap();
             assert!(range.contains(&change.record_key));
-            match change.kind {
-                ChangeKind::Delete => drop(copy.remove(&change.record_key)),
-                _ => {
-                    let at = store.snapshot_at(change.op_time.ts).unwrap();
-                    let doc = at.get(collection, &change.record_key).unwrap().unwrap();
-                    copy.insert(change.record_key, Document::try_from(&*doc).unwrap());
-                }
-            }
+            follow(&store, collection, change, &mut copy);
         }
         assert_eq!(copy, all(&range), "round {round}");
     }
