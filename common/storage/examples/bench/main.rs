@@ -290,6 +290,17 @@ fn cpu_micros() -> f64 {
     text.split(' ').next().and_then(|word| word.parse::<f64>().ok()).map_or(f64::NAN, |nanos| nanos / 1e3)
 }
 
+/// Walks through a document, as whoever matches, projects or sends it does. One field alone would tell more about which line of the
+/// processor's cache it happens to lie in than about the engine.
+fn walk(doc: &bson::RawDocument) -> Result<usize> {
+    let mut count = 0;
+    for element in doc {
+        std::hint::black_box(element?);
+        count += 1;
+    }
+    Ok(count)
+}
+
 fn document(id: i32, n: i32) -> bson::RawDocumentBuf {
     // Not all the same, for engines compress; and cheap, for it is not what is measured.
     static LETTERS: LazyLock<String> = LazyLock::new(|| {

@@ -1,6 +1,6 @@
 //! What is compared with: plain sled writing record, index entry and log entry; and a loop that only appends and syncs.
 
-use crate::{DOCUMENTS, Draw, Result, SCAN, cpu_micros, document, threads};
+use crate::{DOCUMENTS, Draw, Result, SCAN, cpu_micros, document, threads, walk};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -180,7 +180,7 @@ impl Plain {
             let start = cpu_micros();
             for _ in 0..READS {
                 let value = self.records.get(Plain::key(draw.below(DOCUMENTS)))?.ok_or("lost")?;
-                std::hint::black_box(bson::RawDocument::from_bytes(&value)?.get_i32("n")?);
+                std::hint::black_box(walk(bson::RawDocument::from_bytes(&value)?)?);
             }
             if round == 1 {
                 return Ok((cpu_micros() - start) / f64::from(READS));
@@ -197,7 +197,7 @@ impl Plain {
             let from = Plain::key(draw.below(DOCUMENTS - SCAN as i32));
             for pair in self.records.range(from..).take(SCAN) {
                 let (_, value) = pair?;
-                std::hint::black_box(bson::RawDocument::from_bytes(&value)?.get_i32("n")?);
+                std::hint::black_box(walk(bson::RawDocument::from_bytes(&value)?)?);
             }
         }
         Ok((cpu_micros() - start) / f64::from(rounds))
