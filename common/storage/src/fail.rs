@@ -38,6 +38,7 @@ pub const REPLICA_POINTS: &[&str] = &[
     "keys-imported",
     "records-imported",
     "entries-imported",
+    "old-entries-removed",
     "import-flushed",
     "import-complete",
     "import-noted",

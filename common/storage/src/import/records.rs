@@ -1,6 +1,7 @@
 //! Copied records on their way into the base, with their index entries.
-//! Records before entries: after a crash a record may lack some, never the other way round, and the range is copied again, which
-//! writes all entries of every record once more.
+//! Entries that an earlier try left and that go, then records, then entries: after a crash a record may lack some, never the other
+//! way round, and the range is copied again, which writes all entries of every record once more. An entry of an older record that
+//! outlived its record would be found by nobody then.
 
 use super::refused;
 use crate::base::Write;
@@ -53,7 +54,7 @@ impl Store {
             there.insert(key, value);
         }
         let mut writes = Vec::with_capacity(records.len());
-        let mut entries = Vec::new();
+        let (mut gone, mut entries) = (Vec::new(), Vec::new());
         let mut counts = vec![Count::default(); collection.indexes.len() + 1];
         let mut marks = vec![0; collection.indexes.len()];
         for (record_key, bytes) in records {
@@ -98,7 +99,7 @@ impl Store {
                 for key in old_keys.keys.iter().filter(|key| new_keys.keys.binary_search(key).is_err()) {
                     let (key, _) = entry(key);
                     count.add(Count { records: -1, bytes: -(key.len() as i64) });
-                    entries.push(Write { key, value: None });
+                    gone.push(Write { key, value: None });
                 }
                 for own in &new_keys.keys {
                     let (key, prefix_len) = entry(own);
@@ -110,6 +111,11 @@ impl Store {
                 }
             }
         }
+        if !gone.is_empty() {
+            gone.sort_unstable_by(|left: &Write, right| left.key.cmp(&right.key));
+            shared.base.write(&gone)?;
+        }
+        crate::fail::point("old-entries-removed");
         if shared.options.engine == EngineKind::Sled {
             let fresh = writes.iter().filter(|write| !there.contains_key(&write.key));
             shared.base.write(&fresh.map(|write| outline(&write.key)).collect::<Vec<_>>())?;

@@ -1,14 +1,17 @@
 //! Who syncs: a thread does for all that wait. Who waits alone, on a thread of its own, does it itself: to hand it over and back
 //! costs as much as the disk.
 //!
-//! Futures wait in a list by time, so that a sync wakes those whose entries it brought to the disk and nobody else. Those that it
-//! answered are likely to come back with their next write at once; the thread gives them a moment before it syncs for the ones that
-//! came meanwhile, or they would go on as two groups that take turns, with twice the syncs.
+//! Futures and threads wait in a list by time, so that a sync wakes those whose entries it brought to the disk and nobody else, each
+//! without a lock that all of them would want next. Those that it answered are likely to come back with their next write at once;
+//! the thread gives them a moment before it syncs for the ones that came meanwhile, or they would go on as two groups that take
+//! turns, with twice the syncs.
 
 use super::append::Log;
 use crate::Error;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use types::Timestamp;
@@ -19,8 +22,51 @@ const COMPANY_PART: u32 = 2;
 const COMPANY_WAIT_MAX: Duration = Duration::from_micros(500);
 /// Less is not worth going to sleep.
 const COMPANY_WAIT_MIN: Duration = Duration::from_micros(20);
+/// A group of so many is worth a sync of its own: while the disk has it, the others work, and the two groups take turns.
+const GROUP_ENOUGH: usize = 16;
 /// After a wait in vain so many syncs go without one.
 const VAIN_PAUSE: u32 = 32;
+
+/// Somebody who waits for a time.
+#[derive(Debug)]
+enum Waiter {
+    Future(oneshot::Sender<()>),
+    Thread(Arc<Parked>),
+}
+
+impl Waiter {
+    /// Lets it go on, to see for itself how far the log is.
+    fn wake(self) {
+        match self {
+            // Whoever does not wait any more need not be told.
+            Waiter::Future(answer) => drop(answer.send(())),
+            Waiter::Thread(parked) => {
+                parked.is_told.store(true, Ordering::Release);
+                parked.thread.unpark();
+            }
+        }
+    }
+}
+
+/// A thread that waits.
+#[derive(Debug)]
+struct Parked {
+    thread: Thread,
+    is_told: AtomicBool,
+}
+
+impl Parked {
+    fn new() -> Arc<Parked> {
+        Arc::new(Parked { thread: std::thread::current(), is_told: AtomicBool::new(false) })
+    }
+
+    /// Until it is told.
+    fn wait(&self) {
+        while !self.is_told.load(Ordering::Acquire) {
+            std::thread::park();
+        }
+    }
+}
 
 /// What those who wait and those who sync tell each other.
 #[derive(Debug, Default)]
@@ -33,8 +79,8 @@ pub(super) struct Signal {
     syncing: bool,
     /// Not to wait for company: memory fills.
     hurry: bool,
-    /// Futures, by the time that they wait for; nearly in order.
-    waiting: Vec<(Timestamp, oneshot::Sender<()>)>,
+    /// By the time that they wait for; nearly in order.
+    waiting: Vec<(Timestamp, Waiter)>,
     /// How many are on their way, as far as known: those that the last sync answered, and those that came during it.
     company: usize,
     /// The thread sleeps, and is to be woken when as many wait.
@@ -79,8 +125,9 @@ impl Log {
     /// Waits a moment for those who were just answered.
     fn gather(&self, signal: &mut MutexGuard<'_, Signal>, took: Duration) {
         let before = signal.waiting.len();
+        let enough = signal.company.min(GROUP_ENOUGH.max(signal.company / 2));
         let wait = (took / COMPANY_PART).min(COMPANY_WAIT_MAX);
-        if before == 0 || before >= signal.company || wait < COMPANY_WAIT_MIN {
+        if before == 0 || before >= enough || wait < COMPANY_WAIT_MIN {
             return;
         }
         if signal.vain > 0 {
@@ -88,8 +135,8 @@ impl Log {
             return;
         }
         let until = Instant::now() + wait;
-        while signal.waiting.len() < signal.company && !signal.hurry && !signal.stop {
-            signal.wake_at = signal.company;
+        while signal.waiting.len() < enough && !signal.hurry && !signal.stop {
+            signal.wake_at = enough;
             if self.wake.wait_until(signal, until).timed_out() {
                 break;
             }
@@ -115,11 +162,7 @@ impl Log {
                     return Err(Error::Closed);
                 }
                 let (answer, answered) = oneshot::channel();
-                signal.waiting.push((at, answer));
-                signal.wanted = signal.wanted.max(at);
-                if signal.waiting.len() == signal.wake_at && !signal.syncing {
-                    self.wake.notify_one();
-                }
+                self.enlist(&mut signal, at, Waiter::Future(answer));
                 answered
             };
             if !counted {
@@ -128,7 +171,24 @@ impl Log {
             }
             // Gone without an answer, with the log: looked at anew all the same.
             answered.await.ok();
+            if self.reached(at, epoch) {
+                return Ok(());
+            }
         }
+    }
+
+    fn enlist(&self, signal: &mut Signal, at: Timestamp, waiter: Waiter) {
+        signal.waiting.push((at, waiter));
+        signal.wanted = signal.wanted.max(at);
+        if signal.waiting.len() == signal.wake_at && !signal.syncing {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether a time is on disk and was not cut away, as far as can be told without the lock that all who were just woken would
+    /// otherwise queue up for. The epoch is read after the time: it rises after a cut has lowered that.
+    fn reached(&self, at: Timestamp, epoch: u64) -> bool {
+        self.durable_ts() >= at && self.epoch() == epoch
     }
 
     /// Whether a wait is over, and how.
@@ -158,12 +218,19 @@ impl Log {
                 counted = true;
                 self.count_wait();
             }
-            if !signal.syncing {
+            // The thread that syncs for many may be gone, too.
+            if signal.ended || !signal.syncing && signal.waiting.is_empty() && signal.company <= 1 {
                 drop(signal);
                 self.sync_for_all()?;
                 continue;
             }
-            self.synced.wait(&mut signal);
+            let parked = Parked::new();
+            self.enlist(&mut signal, at, Waiter::Thread(parked.clone()));
+            drop(signal);
+            parked.wait();
+            if self.reached(at, epoch) {
+                return Ok(());
+            }
         }
     }
 
@@ -186,10 +253,7 @@ impl Log {
         let more = signal.wanted > durable;
         drop(signal);
         self.synced.notify_all();
-        for (_, answer) in answered {
-            // Whoever does not wait any more need not be told.
-            answer.send(()).ok();
-        }
+        answered.into_iter().for_each(|(_, waiter)| waiter.wake());
         if more {
             self.wake.notify_one();
         }
@@ -200,9 +264,7 @@ impl Log {
     pub(super) fn release_all(&self) {
         let waiting = std::mem::take(&mut self.signal.lock().waiting);
         self.synced.notify_all();
-        for (_, answer) in waiting {
-            answer.send(()).ok();
-        }
+        waiting.into_iter().for_each(|(_, waiter)| waiter.wake());
     }
 
     /// Asks the thread to sync up to a time now.
