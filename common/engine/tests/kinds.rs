@@ -261,3 +261,57 @@ async fn what_has_expired_is_removed() {
     let hidden = host.run(doc! {"collMod": "c", "index": {"name": "u", "hidden": true}}).await;
     assert_eq!(hidden, doc! {"hidden_old": false, "hidden_new": true});
 }
+
+#[tokio::test]
+async fn in_a_capped_collection_equal_keys_are_in_the_order_of_their_ids() {
+    let host = Host::new();
+    host.run(doc! {"create": "c", "capped": true, "size": 100_000}).await;
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
+    host.fill([doc! {"_id": 2, "x": 1}, doc! {"_id": 1, "x": 1}, doc! {"_id": 3, "x": 0}]).await;
+    let found = host.all(doc! {"find": "c", "sort": {"x": 1, "_id": 1}}).await;
+    assert_eq!(Bson::Array(ids(&found)), bson!([3, 1, 2]));
+}
+
+#[tokio::test]
+async fn a_number_in_a_path_may_be_a_place_or_a_name() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"a.0": 1}, "name": "a0"}]}).await;
+    host.fill([
+        doc! {"_id": 1, "a": [{"0": 7}]},
+        doc! {"_id": 2, "a": [7]},
+        doc! {"_id": 3, "a": {"0": 7}},
+        doc! {"_id": 4, "a": [5, [7]]},
+        doc! {"_id": 5, "a": [8, {"0": 7}]},
+    ])
+    .await;
+    for filter in [
+        doc! {"a.0": 7},
+        doc! {"a.0": {"$gt": 6, "$lt": 8}},
+        doc! {"a": {"$elemMatch": {"0": 7}}},
+        doc! {"a": {"0": 7}},
+        doc! {"a.0": {"$ne": 7}},
+    ] {
+        let wanted = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": {"$natural": 1}}).await;
+        let found = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": "a0"}).await;
+        assert_eq!(host::sorted(ids(&found)), host::sorted(ids(&wanted)), "{filter}");
+        assert!(!wanted.is_empty(), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_index_makes_documents_expire_without_a_scan() {
+    use engine::HasEngine;
+    let host = Host::new();
+    let old = bson::DateTime::from_millis(0);
+    host.fill((0..300).map(|id| doc! {"_id": id, "t": if id < 3 { Bson::DateTime(old) } else { Bson::Null }}))
+        .await;
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"t": 1}, "name": "t", "expireAfterSeconds": 60, "hidden": true}]})
+        .await;
+    host.engine().ttl().pass(&*host).await;
+    assert_eq!(host.run(doc! {"count": "c"}).await, doc! {"n": 297});
+    let catalog = host.engine().store().catalog();
+    let collection = catalog.get(&types::Namespace::parse("d.c").unwrap()).unwrap();
+    let index = collection.index("t").unwrap();
+    assert!(index.hidden);
+    assert_eq!(host.engine().index_uses().of(index.id), 1);
+}
