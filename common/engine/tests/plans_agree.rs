@@ -17,7 +17,13 @@ impl Draw {
     }
 
     fn value(&mut self) -> Bson {
-        match self.next(12) {
+        match self.next(14) {
+            12 => bson!([{"0": self.next(3) as i32}, self.next(6) as i32]),
+            13 => match self.next(3) {
+                0 => bson!({"0": self.next(6) as i32}),
+                1 => bson!([[self.next(6) as i32], self.next(6) as i32]),
+                _ => bson!([self.next(6) as i32, {"0": self.next(6) as i32}]),
+            },
             0 => Bson::Null,
             1 => bson!([self.next(6) as i32, self.next(6) as i32]),
             2 => bson!([]),
@@ -31,7 +37,7 @@ impl Draw {
     }
 
     fn path(&mut self) -> &'static str {
-        ["a", "b", "c", "a.x"][self.next(4) as usize]
+        ["a", "b", "c", "a.x", "a.0", "a.1", "a.0.x"][self.next(7) as usize]
     }
 
     fn document(&mut self, id: i32) -> Document {
@@ -63,6 +69,10 @@ impl Draw {
             7 => doc! {"$gt": self.next(4) as i32, "$lt": self.next(7) as i32},
             8 => doc! {"$nin": [value, self.value()]},
             9 => doc! {"$not": {"$gt": value}},
+            10 if self.next(2) == 0 => {
+                let name = ["0", "1", "x"][self.next(3) as usize];
+                return doc! {"a": {"$elemMatch": {name: self.next(6) as i32}}};
+            }
             10 => return doc! {"_id": {"$gt": self.next(200) as i32}},
             _ => return doc! {path: value},
         };
@@ -95,10 +105,11 @@ async fn every_plan_finds_the_same() {
     let indexes = bson!([
         {"key": {"a": 1}, "name": "a"}, {"key": {"b": -1}, "name": "b"}, {"key": {"b": 1, "c": -1}, "name": "bc"},
         {"key": {"c": 1}, "name": "sparse", "sparse": true}, {"key": {"a.x": 1, "b": 1}, "name": "axb"},
-        {"key": {"c": "hashed"}, "name": "h"},
+        {"key": {"c": "hashed"}, "name": "h"}, {"key": {"a.0": 1, "b": 1}, "name": "a0b"}, {"key": {"a.1": -1}, "name": "a1"},
+        {"key": {"a.0.x": 1}, "name": "a0x"},
     ]);
     host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
-    for round in 0..250 {
+    for round in 0..500 {
         let filter = draw.filter();
         let scan = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": {"$natural": 1}}).await;
         let found = host.all(doc! {"find": "c", "filter": filter.clone(), "batchSize": 3}).await;
@@ -106,7 +117,7 @@ async fn every_plan_finds_the_same() {
         assert_eq!(sorted(ids(&found)), wanted, "seed {seed} round {round}: {filter}");
         let count = host.run(doc! {"count": "c", "query": filter.clone()}).await;
         assert_eq!(count, doc! {"n": wanted.len() as i32}, "seed {seed} round {round}: count {filter}");
-        for index in ["a", "b", "bc", "axb", "_id_"] {
+        for index in ["a", "b", "bc", "axb", "a0b", "a1", "a0x", "_id_"] {
             let found = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": index}).await;
             assert_eq!(sorted(ids(&found)), wanted, "seed {seed} round {round}: {filter} by {index}");
         }

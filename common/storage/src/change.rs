@@ -4,7 +4,9 @@
 use crate::Error;
 use crate::capped::Capped;
 use crate::catalog::Catalog;
-use crate::collection::{Collection, CollectionId, Index, LOG_NAMESPACE, RecordOrder, TEMPORARY, collation_of};
+use crate::collection::{
+    Collection, CollectionId, Index, LOG_NAMESPACE, RecordOrder, TEMPORARY, collation_of,
+};
 use crate::index;
 use crate::keyspace::{self, Ident};
 use crate::versions::Value;

@@ -328,6 +328,11 @@ impl Index {
         self.multikey.fetch_or(fields, Ordering::AcqRel);
     }
 
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
+    pub(crate) fn forget_multikey(&self) {
+        self.multikey.store(0, Ordering::Release);
+    }
+
     fn to_document(&self) -> RawDocumentBuf {
         let mut doc = RawDocumentBuf::new();
         doc.append(cstr!("ident"), i64::from(self.id.0));

@@ -154,8 +154,9 @@ impl Store {
         target: &Collection,
         hold: Option<Hold<'_>>,
     ) -> Result<Option<OpTime>, Error> {
-        let _ddl = self.shared.ddl.lock();
+        // Before the catalogue: who waits for a whole copy changes the catalogue as well.
         let _hold = hold.unwrap_or_else(|| self.shared.hold_writers(source.id.0));
+        let _ddl = self.shared.ddl.lock();
         let (from, to) = (target.ns.clone(), source.ns.clone());
         let command = rawdoc! {
             "renameCollection": from.as_str(), "to": to.as_str(), "stayTemp": false, "dropTarget": source.uuid.to_bson(),

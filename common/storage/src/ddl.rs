@@ -236,8 +236,7 @@ impl Store {
             self.await_ready(ns, &begun.awaited, interrupted)?;
             let collection = self.existing(ns)?;
             // What another caller was building may have come to nothing: then it is this caller's turn, and error.
-            let is_there =
-                |name: &String| collection.index(name).is_some_and(|index| index.ready.is_some());
+            let is_there = |name: &String| collection.index(name).is_some_and(|index| index.ready.is_some());
             if begun.awaited.iter().all(is_there) {
                 let op_time = done.unwrap_or_else(|| self.last_op_time());
                 return Ok(CreatedIndexes { before, after, collection, op_time });

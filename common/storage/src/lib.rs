@@ -60,4 +60,4 @@ pub use rollback::RolledBack;
 pub use scan::{Direction, IndexScan, RecordScan};
 pub use snapshot::Snapshot;
 pub use store::{Store, StoreStats};
-pub use validate::Validation;
+pub use validate::{Misfit, Validation};
