@@ -398,3 +398,26 @@ async fn very_much_expires_in_portions() {
     assert_eq!(host.run(doc! {"count": "c"}).await, doc! {"n": 0});
     assert_eq!(host.engine().ttl().deleted(), 5_000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_by_an_index_spares_what_no_longer_matches() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
+    host.fill((0..10_000).map(|n| doc! {"_id": n, "x": 10 + n})).await;
+    let saver = tokio::spawn({
+        let host = std::sync::Arc::clone(&host);
+        async move {
+            let mut saved = 0;
+            for id in (0..10_000).step_by(7) {
+                let one = doc! {"q": {"_id": id, "x": {"$gte": 10}}, "u": {"$set": {"x": 0}}};
+                saved += host.run(doc! {"update": "c", "updates": [one]}).await.get_i32("nModified").unwrap();
+            }
+            saved
+        }
+    });
+    let one = doc! {"q": {"x": {"$gte": 10}}, "limit": 0};
+    let deleted = host.run(doc! {"delete": "c", "deletes": [one]}).await.get_i32("n").unwrap();
+    let saved = saver.await.unwrap();
+    assert_eq!(host.run(doc! {"count": "c", "query": {"x": 0}}).await, doc! {"n": saved});
+    assert_eq!(deleted + saved, 10_000);
+}

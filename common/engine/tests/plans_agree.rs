@@ -92,16 +92,32 @@ impl Draw {
         for _ in 0..=self.next(2) {
             sort.insert(self.path(), if self.next(2) == 0 { 1 } else { -1 });
         }
+        if self.next(3) == 0 {
+            sort.insert("_id", if self.next(2) == 0 { 1 } else { -1 });
+        }
         sort
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_plan_finds_the_same() {
+    agree(false, 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_plan_of_a_capped_collection_finds_the_same() {
+    agree(true, 250).await;
+}
+
+async fn agree(is_capped: bool, rounds: u32) {
     let seed = 20_260_101;
     let mut draw = Draw(seed);
     let host = Host::new();
-    host.fill((0..250).map(|id| draw.document(id))).await;
+    if is_capped {
+        host.run(doc! {"create": "c", "capped": true, "size": 1 << 20}).await;
+    }
+    // Not in the order of their ids.
+    host.fill((0..250).map(|id| draw.document(id * 97 % 250))).await;
     let indexes = bson!([
         {"key": {"a": 1}, "name": "a"}, {"key": {"b": -1}, "name": "b"}, {"key": {"b": 1, "c": -1}, "name": "bc"},
         {"key": {"c": 1}, "name": "sparse", "sparse": true}, {"key": {"a.x": 1, "b": 1}, "name": "axb"},
@@ -109,7 +125,7 @@ async fn every_plan_finds_the_same() {
         {"key": {"a.0.x": 1}, "name": "a0x"},
     ]);
     host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
-    for round in 0..500 {
+    for round in 0..rounds {
         let filter = draw.filter();
         let scan = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": {"$natural": 1}}).await;
         let found = host.all(doc! {"find": "c", "filter": filter.clone(), "batchSize": 3}).await;

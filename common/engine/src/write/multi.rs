@@ -12,9 +12,11 @@ use super::target::Seek;
 use super::update::Modify;
 use crate::exec::{Flow, Hit, Pace, Scan, drive};
 use crate::plan::{Access, Plan};
+use query::matcher::Matcher;
 use std::sync::Arc;
 use storage::{Collection, RecordKey, Snapshot};
 use types::{Fault, OpTime};
+use value::SharedDoc;
 
 /// Documents of one portion.
 const PORTION_COUNT_MAX: usize = 500;
@@ -63,16 +65,35 @@ pub(crate) async fn run(job: &mut Job<'_>, seek: &mut Seek, change: &Change<'_>)
         }
         _ => {
             drop(snapshot);
-            in_portions(job, scan, change).await
+            in_portions(job, Walk { scan, filter: seek.whole_filter() }, change).await
         }
     }
 }
 
-async fn in_portions(job: &mut Job<'_>, mut scan: Scan, change: &Change<'_>) -> Result<Counts, Fault> {
+/// A scan over several portions.
+struct Walk {
+    scan: Scan,
+    /// The whole filter, for a document that is read again: the scan knows nothing of what the bounds of its index say already.
+    filter: Option<Arc<Matcher>>,
+}
+
+impl Walk {
+    fn wants(&self, doc: &SharedDoc) -> Result<bool, Fault> {
+        if !self.scan.wants(doc)? {
+            return Ok(false);
+        }
+        match &self.filter {
+            Some(filter) => filter.matches(doc),
+            None => Ok(true),
+        }
+    }
+}
+
+async fn in_portions(job: &mut Job<'_>, mut walk: Walk, change: &Change<'_>) -> Result<Counts, Fault> {
     let mut counts = Counts::default();
     loop {
-        let (portion, pace) = portion(job, &mut scan).await?;
-        counts.add(commit(job, &scan, portion, change).await?);
+        let (portion, pace) = portion(job, &mut walk.scan).await?;
+        counts.add(commit(job, &walk, portion, change).await?);
         if pace == Pace::Finished {
             return Ok(counts);
         }
@@ -106,8 +127,9 @@ async fn gathered(job: &mut Job<'_>, gathering: Gathering<'_>, change: &Change<'
         let filter = from.seek.whole_filter();
         // Most statements need the snapshot no longer.
         gathering = (pace != Pace::Finished).then_some(from);
-        let points = Scan::new(Arc::new(Plan::points(keys, filter)), job.owner.clone());
-        counts.add(in_portions(job, points, change).await?);
+        // A scan by key checks all of it each time.
+        let scan = Scan::new(Arc::new(Plan::points(keys, filter)), job.owner.clone());
+        counts.add(in_portions(job, Walk { scan, filter: None }, change).await?);
     }
     Ok(counts)
 }
@@ -145,7 +167,7 @@ async fn portion(job: &Job<'_>, scan: &mut Scan) -> Result<(Portion, Pace), Faul
 
 async fn commit(
     job: &mut Job<'_>,
-    scan: &Scan,
+    walk: &Walk,
     portion: Portion,
     change: &Change<'_>,
 ) -> Result<Counts, Fault> {
@@ -165,13 +187,13 @@ async fn commit(
             Ok(counts)
         }
         // One by one: a conflict costs only its own document, and a fault stops exactly there.
-        Err(_) => one_by_one(job, scan, &hits, change).await,
+        Err(_) => one_by_one(job, walk, &hits, change).await,
     }
 }
 
 async fn one_by_one(
     job: &mut Job<'_>,
-    scan: &Scan,
+    walk: &Walk,
     hits: &[Hit],
     change: &Change<'_>,
 ) -> Result<Counts, Fault> {
@@ -179,7 +201,7 @@ async fn one_by_one(
     for hit in hits {
         let mut patience = Patience::default();
         loop {
-            match again(job, scan, &hit.key, change) {
+            match again(job, walk, &hit.key, change) {
                 Ok((part, at)) => {
                     job.committed(at);
                     counts.add(part);
@@ -195,7 +217,7 @@ async fn one_by_one(
 /// Reads one document again and changes it if it still matches.
 fn again(
     job: &Job<'_>,
-    scan: &Scan,
+    walk: &Walk,
     key: &RecordKey,
     change: &Change<'_>,
 ) -> Result<(Counts, Option<OpTime>), Failure> {
@@ -203,7 +225,7 @@ fn again(
     let Some(collection) = job.collection() else { return Ok((counts, None)) };
     let mut attempt = Attempt::begin(job.engine, None)?;
     let Some(doc) = attempt.snapshot.get(&collection, key)? else { return Ok((counts, None)) };
-    if !scan.wants(&doc)? {
+    if !walk.wants(&doc)? {
         return Ok((counts, None));
     }
     let hit = Hit { key: key.clone(), doc };
