@@ -276,6 +276,7 @@ async fn nothing_is_renamed_between_local_and_another_database() {
 
 /// The command on `d.c`: whether all is well, which indexes are, and what it says.
 #[cfg(debug_assertions)]
+#[allow(clippy::unwrap_used)]
 async fn validated(host: &Arc<Host>) -> (bool, Document, String) {
     let reply = host.run(doc! {"validate": "c"}).await;
     let errors = reply.get_array("errors").unwrap();
