@@ -362,7 +362,8 @@ async fn an_index_that_goes_ends_the_delete_that_went_by_it() {
     for part in 0..10 {
         host.fill((0..3_000).map(|n| doc! {"_id": part * 3_000 + n, "x": n})).await;
     }
-    let delete = tokio::spawn({
+    let mut delete = tokio::task::JoinSet::new();
+    delete.spawn({
         let host = std::sync::Arc::clone(&host);
         async move {
             let one = doc! {"q": {"x": {"$gte": 0}}, "limit": 0};
@@ -373,7 +374,7 @@ async fn an_index_that_goes_ends_the_delete_that_went_by_it() {
         tokio::task::yield_now().await;
     }
     host.run(doc! {"dropIndexes": "c", "index": "x"}).await;
-    let reply = delete.await.unwrap();
+    let reply = delete.join_next().await.unwrap().unwrap();
     let left = host.run(doc! {"count": "c"}).await.get_i32("n").unwrap();
     match reply.get_array("writeErrors") {
         Ok(errors) => {
@@ -404,7 +405,8 @@ async fn a_delete_by_an_index_spares_what_no_longer_matches() {
     let host = Host::new();
     host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
     host.fill((0..10_000).map(|n| doc! {"_id": n, "x": 10 + n})).await;
-    let saver = tokio::spawn({
+    let mut saver = tokio::task::JoinSet::new();
+    saver.spawn({
         let host = std::sync::Arc::clone(&host);
         async move {
             let mut saved = 0;
@@ -417,7 +419,7 @@ async fn a_delete_by_an_index_spares_what_no_longer_matches() {
     });
     let one = doc! {"q": {"x": {"$gte": 10}}, "limit": 0};
     let deleted = host.run(doc! {"delete": "c", "deletes": [one]}).await.get_i32("n").unwrap();
-    let saved = saver.await.unwrap();
+    let saved = saver.join_next().await.unwrap().unwrap();
     assert_eq!(host.run(doc! {"count": "c", "query": {"x": 0}}).await, doc! {"n": saved});
     assert_eq!(deleted + saved, 10_000);
 }
