@@ -138,8 +138,8 @@ async fn expire(
     let ctx = context(&collection.ns)?;
     let mut job = Job::new(host, &ctx, &collection.ns, None)?;
     // A hidden index still makes documents expire, though no query may go by it.
-    let hint = (!index.hidden).then(|| Hint::Name(index.name.clone()));
-    let mut seek = Seek::parse(&job, &SharedDoc::from(filter), None, hint.as_ref())?;
+    let hint = Hint::Name(index.name.clone());
+    let mut seek = Seek::parse(&job, &SharedDoc::from(filter), None, Some(&hint))?.even_hidden();
     let counts = change_all(&mut job, &mut seek, &Change::Delete).await?;
     Ok(counts.changed)
 }

@@ -256,3 +256,72 @@ async fn sort_keys_go_to_the_router() {
         assert!(keys.is_sorted() && keys.len() >= 3, "{command}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_renamed_between_local_and_another_database() {
+    let host = Host::new();
+    host.run(doc! {"insert": "a", "documents": [{"_id": 1}], "$db": "local"}).await;
+    host.run(doc! {"insert": "b", "documents": [{"_id": 1}]}).await;
+    let rename = |from: &str, to: &str| doc! {"renameCollection": from, "to": to, "$db": "admin"};
+    assert_eq!(host.code(rename("local.a", "d.a")).await, 20);
+    assert_eq!(host.code(rename("d.b", "local.b")).await, 20);
+    let mut over = rename("d.b", "local.a");
+    over.insert("dropTarget", true);
+    assert_eq!(host.code(over).await, 20);
+    host.run(rename("local.a", "local.b")).await;
+    // A copy of a local collection is local, so that it may have its name.
+    host.run(doc! {"convertToCapped": "b", "size": 4096, "$db": "local"}).await;
+    assert_eq!(host.all(doc! {"find": "b", "$db": "local"}).await, [doc! {"_id": 1}]);
+}
+
+/// The command on `d.c`: whether all is well, which indexes are, and what it says.
+#[cfg(debug_assertions)]
+#[allow(clippy::unwrap_used)]
+async fn validated(host: &Arc<Host>) -> (bool, Document, String) {
+    let reply = host.run(doc! {"validate": "c"}).await;
+    let errors = reply.get_array("errors").unwrap();
+    let text = errors.iter().map(|error| error.as_str().unwrap()).collect::<Vec<_>>().join("\n");
+    let valid = reply.get_bool("valid").unwrap();
+    assert_eq!(valid, errors.is_empty());
+    (valid, reply.get_document("indexDetails").unwrap().clone(), text)
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn validation_finds_wrong_counts_and_marks() {
+    use engine::HasEngine;
+    for spoil_count in [true, false] {
+        let host = Host::new();
+        let indexes = bson!([{"key": {"a": 1}, "name": "a"}, {"key": {"u": 1}, "name": "u", "unique": true}]);
+        host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
+        host.fill((0..10).map(|n| doc! {"_id": n, "a": [n, n + 1], "u": n})).await;
+        let fine = doc! {"_id_": {"valid": true}, "a": {"valid": true}, "u": {"valid": true}};
+        assert_eq!(validated(&host).await, (true, fine.clone(), String::new()));
+        let reply = host.run(doc! {"validate": "c"}).await;
+        assert_eq!(
+            reply.get_document("keysPerIndex").unwrap(),
+            &doc! {"_id_": 10_i64, "a": 20_i64, "u": 10_i64}
+        );
+        let store = host.engine().store();
+        let catalog = store.catalog();
+        let collection = catalog.get(&types::Namespace::parse("d.c").unwrap()).unwrap();
+        if spoil_count {
+            store.spoil_count(collection);
+            let (valid, details, text) = validated(&host).await;
+            assert_eq!((valid, details), (false, fine));
+            assert!(text.contains("counted as 11 records") && text.contains("copy its data anew"), "{text}");
+        } else {
+            store.spoil_multikey(collection.index("a").unwrap());
+            let (valid, details, text) = validated(&host).await;
+            assert!(!valid);
+            assert_eq!(details.get_document("a").unwrap(), &doc! {"valid": false});
+            assert_eq!(details.get_document("u").unwrap(), &doc! {"valid": true});
+            assert!(text.contains("drop the index and create it again"), "{text}");
+            // Which mends it.
+            host.run(doc! {"dropIndexes": "c", "index": "a"}).await;
+            let again = bson!([{"key": {"a": 1}, "name": "a"}]);
+            host.run(doc! {"createIndexes": "c", "indexes": again}).await;
+            assert!(validated(&host).await.0);
+        }
+    }
+}

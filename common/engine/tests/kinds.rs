@@ -261,3 +261,165 @@ async fn what_has_expired_is_removed() {
     let hidden = host.run(doc! {"collMod": "c", "index": {"name": "u", "hidden": true}}).await;
     assert_eq!(hidden, doc! {"hidden_old": false, "hidden_new": true});
 }
+
+#[tokio::test]
+async fn in_a_capped_collection_equal_keys_are_in_the_order_of_their_ids() {
+    let host = Host::new();
+    host.run(doc! {"create": "c", "capped": true, "size": 100_000}).await;
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
+    host.fill([doc! {"_id": 2, "x": 1}, doc! {"_id": 1, "x": 1}, doc! {"_id": 3, "x": 0}]).await;
+    let found = host.all(doc! {"find": "c", "sort": {"x": 1, "_id": 1}}).await;
+    assert_eq!(Bson::Array(ids(&found)), bson!([3, 1, 2]));
+}
+
+#[tokio::test]
+async fn a_number_in_a_path_may_be_a_place_or_a_name() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"a.0": 1}, "name": "a0"}]}).await;
+    host.fill([
+        doc! {"_id": 1, "a": [{"0": 7}]},
+        doc! {"_id": 2, "a": [7]},
+        doc! {"_id": 3, "a": {"0": 7}},
+        doc! {"_id": 4, "a": [5, [7]]},
+        doc! {"_id": 5, "a": [8, {"0": 7}]},
+    ])
+    .await;
+    for filter in [
+        doc! {"a.0": 7},
+        doc! {"a.0": {"$gt": 6, "$lt": 8}},
+        doc! {"a": {"$elemMatch": {"0": 7}}},
+        doc! {"a": {"0": 7}},
+        doc! {"a.0": {"$ne": 7}},
+    ] {
+        let wanted = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": {"$natural": 1}}).await;
+        let found = host.all(doc! {"find": "c", "filter": filter.clone(), "hint": "a0"}).await;
+        assert_eq!(host::sorted(ids(&found)), host::sorted(ids(&wanted)), "{filter}");
+        assert!(!wanted.is_empty(), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_hidden_index_makes_documents_expire_without_a_scan() {
+    use engine::HasEngine;
+    let host = Host::new();
+    let old = bson::DateTime::from_millis(0);
+    host.fill(
+        (0..300).map(|id| doc! {"_id": id, "t": if id < 3 { Bson::DateTime(old) } else { Bson::Null }}),
+    )
+    .await;
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"t": 1}, "name": "t", "expireAfterSeconds": 60, "hidden": true}]})
+        .await;
+    host.engine().ttl().pass(&*host).await;
+    assert_eq!(host.run(doc! {"count": "c"}).await, doc! {"n": 297});
+    let catalog = host.engine().store().catalog();
+    let collection = catalog.get(&types::Namespace::parse("d.c").unwrap()).unwrap();
+    let index = collection.index("t").unwrap();
+    assert!(index.hidden);
+    assert_eq!(host.engine().index_uses().of(index.id), 1);
+}
+
+/// More than an update by an index names at a time: ids of a kilobyte.
+fn many() -> impl Iterator<Item = Document> {
+    (0..20_000).map(|n| doc! {"_id": format!("{n:01000}"), "x": n, "l": [n, n + 30_000, n + 60_000]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_by_an_index_meets_each_of_very_many_documents_once() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}, {"key": {"l": 1}, "name": "l"}]})
+        .await;
+    host.fill(many()).await;
+    let update = async |q: Document, u: Document, hint: &str| {
+        let one = doc! {"q": q, "u": u, "multi": true, "hint": hint};
+        let reply = host.run(doc! {"update": "c", "updates": [one]}).await;
+        assert_eq!(reply, doc! {"n": 20_000, "nModified": 20_000}, "{hint}");
+    };
+    // Each update moves its document forward in the index that is gone through, past others that are still to come.
+    update(doc! {"x": {"$gte": 0}}, doc! {"$inc": {"x": 5_000, "n": 1}}, "x").await;
+    update(doc! {"l": {"$gte": 0}}, doc! {"$push": {"l": 100_000}, "$inc": {"n": 1}}, "l").await;
+    assert_eq!(
+        host.run(doc! {"count": "c", "query": {"n": 2, "x": {"$gte": 5_000}}}).await,
+        doc! {"n": 20_000}
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_by_an_index_over_arrays_meets_each_document_once() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"l": 1}, "name": "l"}]}).await;
+    host.fill((0..3_000).map(|n| doc! {"_id": n, "l": [n, n + 1, n + 4_000], "keep": n % 3 == 0})).await;
+    let one = doc! {"q": {"l": {"$gte": 10}, "keep": false}, "limit": 0, "hint": "l"};
+    // Of the first ten every one has an entry past 4,000.
+    assert_eq!(host.run(doc! {"delete": "c", "deletes": [one.clone()]}).await, doc! {"n": 2_000});
+    assert_eq!(host.run(doc! {"delete": "c", "deletes": [one]}).await, doc! {"n": 0});
+    assert_eq!(host.run(doc! {"count": "c", "query": {"keep": true}}).await, doc! {"n": 1_000});
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_goes_ends_the_delete_that_went_by_it() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
+    for part in 0..10 {
+        host.fill((0..3_000).map(|n| doc! {"_id": part * 3_000 + n, "x": n})).await;
+    }
+    let mut delete = tokio::task::JoinSet::new();
+    delete.spawn({
+        let host = std::sync::Arc::clone(&host);
+        async move {
+            let one = doc! {"q": {"x": {"$gte": 0}}, "limit": 0};
+            host.try_run(doc! {"delete": "c", "deletes": [one]}).await.unwrap()
+        }
+    });
+    while host.run(doc! {"count": "c"}).await == (doc! {"n": 30_000}) {
+        tokio::task::yield_now().await;
+    }
+    host.run(doc! {"dropIndexes": "c", "index": "x"}).await;
+    let reply = delete.join_next().await.unwrap().unwrap();
+    let left = host.run(doc! {"count": "c"}).await.get_i32("n").unwrap();
+    match reply.get_array("writeErrors") {
+        Ok(errors) => {
+            let error = errors[0].as_document().unwrap();
+            assert_eq!(error.get_i32("code").unwrap(), 175, "{error}");
+            assert!(left > 0);
+        }
+        // It was faster.
+        Err(_) => assert_eq!((reply.get_i32("n").unwrap(), left), (30_000, 0)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_much_expires_in_portions() {
+    use engine::HasEngine;
+    let host = Host::new();
+    let old = bson::DateTime::from_millis(0);
+    host.fill((0..5_000).map(|n| doc! {"_id": n, "t": [old, bson::DateTime::from_millis(n)]})).await;
+    let indexes = bson!([{"key": {"t": 1}, "name": "t", "expireAfterSeconds": 60}]);
+    host.run(doc! {"createIndexes": "c", "indexes": indexes}).await;
+    host.engine().ttl().pass(&*host).await;
+    assert_eq!(host.run(doc! {"count": "c"}).await, doc! {"n": 0});
+    assert_eq!(host.engine().ttl().deleted(), 5_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_by_an_index_spares_what_no_longer_matches() {
+    let host = Host::new();
+    host.run(doc! {"createIndexes": "c", "indexes": [{"key": {"x": 1}, "name": "x"}]}).await;
+    host.fill((0..10_000).map(|n| doc! {"_id": n, "x": 10 + n})).await;
+    let mut saver = tokio::task::JoinSet::new();
+    saver.spawn({
+        let host = std::sync::Arc::clone(&host);
+        async move {
+            let mut saved = 0;
+            for id in (0..10_000).step_by(7) {
+                let one = doc! {"q": {"_id": id, "x": {"$gte": 10}}, "u": {"$set": {"x": 0}}};
+                saved += host.run(doc! {"update": "c", "updates": [one]}).await.get_i32("nModified").unwrap();
+            }
+            saved
+        }
+    });
+    let one = doc! {"q": {"x": {"$gte": 10}}, "limit": 0};
+    let deleted = host.run(doc! {"delete": "c", "deletes": [one]}).await.get_i32("n").unwrap();
+    let saved = saver.join_next().await.unwrap().unwrap();
+    assert_eq!(host.run(doc! {"count": "c", "query": {"x": 0}}).await, doc! {"n": saved});
+    assert_eq!(deleted + saved, 10_000);
+}

@@ -132,12 +132,11 @@ impl Data for StoreData {
     }
 
     fn has_unfinished(&self) -> bool {
-        let catalog = self.store.catalog();
-        catalog.all().any(|collection| collection.indexes.iter().any(|index| index.ready.is_none()))
+        self.store.has_unfinished()
     }
 
     fn take_over(&self) -> Result<(), Fault> {
-        self.store.resume_builds().map_err(fault)
+        self.store.take_over().map_err(fault)
     }
 
     fn fact(&self, name: &str) -> Option<RawBson> {

@@ -419,6 +419,9 @@ impl Batch {
                 if now.by_ident(collection.id.0).is_none_or(|now| now.version != collection.version) {
                     return Err(Error::WriteConflict);
                 }
+                if shared.held.is(collection.id.0) {
+                    return Err(Error::WriteConflict);
+                }
             }
             // What was written up to there may be in memory no more.
             if snapshot.timestamp() < shared.spill.newest_time() {

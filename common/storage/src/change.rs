@@ -4,14 +4,16 @@
 use crate::Error;
 use crate::capped::Capped;
 use crate::catalog::Catalog;
-use crate::collection::{Collection, CollectionId, Index, RecordOrder, collation_of};
+use crate::collection::{
+    Collection, CollectionId, Index, LOG_NAMESPACE, RecordOrder, TEMPORARY, collation_of,
+};
 use crate::index;
 use crate::keyspace::{self, Ident};
 use crate::versions::Value;
 use bson::{RawBson, RawDocument, RawDocumentBuf};
 use bytes::Bytes;
 use std::sync::Arc;
-use types::{Code, Namespace, Timestamp, Uuid};
+use types::{Code, Fault, Namespace, Timestamp, Uuid};
 
 /// The result of one change.
 pub(crate) struct Changed {
@@ -99,6 +101,22 @@ pub(crate) fn drop_collection(mut catalog: Catalog, collection: &Collection, at:
     Changed { puts, catalog }
 }
 
+/// The records of `local` are in no other member's log: what is replicated stays so, and what is not does not become so.
+///
+/// # Errors
+/// `IllegalOperation` (20).
+pub(crate) fn check_rename(from: &Namespace, to: &Namespace) -> Result<(), Error> {
+    let refuse = |message: String| Err(Error::Value(Fault::new(Code::IllegalOperation, message)));
+    if from.is_local() != to.is_local() {
+        return refuse(format!("cannot rename {from} to {to}: one is replicated and the other is not"));
+    }
+    if to.as_str() == LOG_NAMESPACE {
+        return refuse(format!("cannot rename {from} to {to}: it is the log of this member"));
+    }
+    Ok(())
+}
+
+/// Whoever was temporary is so no longer under the other name.
 pub(crate) fn rename(
     mut catalog: Catalog,
     collection: &Collection,
@@ -106,11 +124,13 @@ pub(crate) fn rename(
     to: &Namespace,
     at: Timestamp,
 ) -> Result<Changed, Error> {
+    check_rename(&collection.ns, to)?;
     let mut puts = Vec::new();
     if let Some(target) = target {
         puts.extend(remove(target, &mut catalog, at));
     }
     let mut next = Collection::clone(collection);
+    next.options = collection.options.iter().flatten().filter(|(name, _)| *name != TEMPORARY).collect();
     next.ns = to.clone();
     next.version = at;
     next.indexes = Vec::new();

@@ -80,6 +80,9 @@ pub struct Index {
     pub(crate) suspects: Arc<Suspects>,
 }
 
+/// The option of a collection that a command makes for itself while it runs, and that goes if the command does not end.
+pub(crate) const TEMPORARY: &bson::raw::CStr = cstr!("temp");
+
 /// The name of the log.
 pub(crate) const LOG_NAMESPACE: &str = "local.oplog.rs";
 /// Its UUID, the same on every member: nothing but this member's own log is meant by it.
@@ -101,6 +104,11 @@ impl Collection {
             indexes: Vec::new(),
             version: Timestamp::ZERO,
         })
+    }
+
+    /// Whether it is the unfinished work of a command: it goes when a member becomes primary.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.options.get(TEMPORARY), Ok(Some(RawBsonRef::Boolean(true))))
     }
 
     /// The index of that name.
@@ -318,6 +326,11 @@ impl Index {
 
     pub(crate) fn add_multikey(&self, fields: u64) {
         self.multikey.fetch_or(fields, Ordering::AcqRel);
+    }
+
+    #[cfg(any(debug_assertions, feature = "failpoints"))]
+    pub(crate) fn forget_multikey(&self) {
+        self.multikey.store(0, Ordering::Release);
     }
 
     fn to_document(&self) -> RawDocumentBuf {

@@ -16,7 +16,7 @@ use bson::raw::cstr;
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, rawdoc};
 use std::sync::Arc;
 use std::time::Duration;
-use types::{Code, Namespace, OpTime, Timestamp, Uuid, limits};
+use types::{Code, Fault, Namespace, OpTime, Timestamp, Uuid, limits};
 
 /// Options of `create` that change what a collection is, known and not there yet.
 const NOT_YET: &[&str] =
@@ -30,6 +30,20 @@ pub struct CreatedIndexes {
     /// As it is afterwards.
     pub collection: Arc<Collection>,
     pub op_time: OpTime,
+}
+
+/// Asked now and then by what takes long; an error ends it.
+pub type Interrupted<'a> = dyn FnMut() -> Result<(), Fault> + Send + 'a;
+
+/// How often whoever waits for another's build asks whether to go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What is to be built, and what others are building.
+struct BegunIndexes {
+    collection: Arc<Collection>,
+    before: usize,
+    fresh: Vec<Arc<Index>>,
+    awaited: Vec<String>,
 }
 
 /// A change of the catalogue, put together in the commit section.
@@ -105,6 +119,9 @@ impl Store {
             return Err(Error::NamespaceExists { ns: ns.clone() });
         }
         let uuid = uuid.unwrap_or_else(new_uuid);
+        if let Some(other) = self.catalog().by_uuid(uuid) {
+            return Err(Error::NamespaceExists { ns: other.ns.clone() });
+        }
         let mut command = RawDocumentBuf::new();
         command.append(cstr!("create"), ns.collection());
         for (name, value) in options.iter().flatten() {
@@ -163,13 +180,15 @@ impl Store {
     /// Gives a collection another name, in the same or another database. Records and indexes stay where they are.
     ///
     /// # Errors
-    /// [`Error::NamespaceNotFound`]; [`Error::NamespaceExists`] unless `drop_target`.
+    /// [`Error::NamespaceNotFound`]; [`Error::NamespaceExists`] unless `drop_target`; `IllegalOperation` (20) between `local` and
+    /// another database.
     pub fn rename_collection(
         &self,
         from: &Namespace,
         to: &Namespace,
         drop_target: bool,
     ) -> Result<OpTime, Error> {
+        change::check_rename(from, to)?;
         let _ddl = self.shared.ddl.lock();
         let collection = self.existing(from)?;
         let target = self.catalog().get(to).cloned();
@@ -192,6 +211,41 @@ impl Store {
     /// [`Error::IndexSpec`], [`Error::NotImplemented`] for kinds that this server has not, [`Error::DuplicateKey`] when the data
     /// violates a unique index: none of the new indexes is kept then.
     pub fn create_indexes(&self, ns: &Namespace, specs: &[RawDocumentBuf]) -> Result<CreatedIndexes, Error> {
+        self.create_indexes_unless(ns, specs, &mut || Ok(()))
+    }
+
+    /// As [`Store::create_indexes`]; `interrupted` is asked now and then while another caller's build is waited for.
+    ///
+    /// # Errors
+    /// As [`Store::create_indexes`], and what `interrupted` says.
+    pub fn create_indexes_unless(
+        &self,
+        ns: &Namespace,
+        specs: &[RawDocumentBuf],
+        interrupted: &mut Interrupted<'_>,
+    ) -> Result<CreatedIndexes, Error> {
+        let (mut built, mut done) = (0, None);
+        loop {
+            let begun = self.begin_indexes(ns, specs)?;
+            let before = begun.before.saturating_sub(built);
+            let after = begun.before + begun.fresh.len();
+            built += begun.fresh.len();
+            if !begun.fresh.is_empty() {
+                done = Some(self.build(&begun.collection, &begun.fresh)?);
+            }
+            self.await_ready(ns, &begun.awaited, interrupted)?;
+            let collection = self.existing(ns)?;
+            // What another caller was building may have come to nothing: then it is this caller's turn, and error.
+            let is_there = |name: &String| collection.index(name).is_some_and(|index| index.ready.is_some());
+            if begun.awaited.iter().all(is_there) {
+                let op_time = done.unwrap_or_else(|| self.last_op_time());
+                return Ok(CreatedIndexes { before, after, collection, op_time });
+            }
+        }
+    }
+
+    /// Enters into the catalogue what is not there yet.
+    fn begin_indexes(&self, ns: &Namespace, specs: &[RawDocumentBuf]) -> Result<BegunIndexes, Error> {
         let mut free = self.shared.ddl.lock();
         let collection = self.existing(ns)?;
         let before = collection.indexes.len();
@@ -211,7 +265,12 @@ impl Store {
                     }
                     fresh.push(Arc::new(index));
                 }
-                Requested::Exists => awaited.extend(spec.get_str("name").map(str::to_owned)),
+                Requested::Exists(name) => {
+                    // Given twice, it is built here and waited for by nobody.
+                    if !fresh.iter().any(|index| index.name == name) {
+                        awaited.push(name);
+                    }
+                }
             }
         }
         if before + fresh.len() > limits::INDEX_COUNT_MAX {
@@ -230,11 +289,7 @@ impl Store {
             })?;
             *free = next;
         }
-        drop(free);
-        let op_time = if fresh.is_empty() { self.last_op_time() } else { self.build(&collection, &fresh)? };
-        self.await_ready(ns, &awaited);
-        let collection = self.existing(ns)?;
-        Ok(CreatedIndexes { before, after: before + fresh.len(), collection, op_time })
+        Ok(BegunIndexes { collection, before, fresh, awaited })
     }
 
     fn build(&self, collection: &Arc<Collection>, fresh: &[Arc<Index>]) -> Result<OpTime, Error> {
@@ -294,17 +349,24 @@ impl Store {
     }
 
     /// Waits for indexes that another caller is building.
-    fn await_ready(&self, ns: &Namespace, names: &[String]) {
+    fn await_ready(
+        &self,
+        ns: &Namespace,
+        names: &[String],
+        interrupted: &mut Interrupted<'_>,
+    ) -> Result<(), Error> {
         let mut changes = self.shared.catalog_changes.lock();
         loop {
             let catalog = self.catalog();
             let building = catalog.get(ns).is_some_and(|collection| {
                 names.iter().any(|name| collection.index(name).is_some_and(|index| index.ready.is_none()))
             });
-            if !building || self.shared.check_open().is_err() {
-                return;
+            if !building {
+                return Ok(());
             }
-            self.shared.catalog_changed.wait_for(&mut changes, Duration::from_secs(1));
+            self.shared.check_open()?;
+            interrupted()?;
+            self.shared.catalog_changed.wait_for(&mut changes, LOOK_AGAIN);
         }
     }
 

@@ -46,7 +46,7 @@ pub use catalog::Catalog;
 pub use collection::{Collection, CollectionId, Index, IndexId, RecordKey, RecordOrder};
 pub use control::Control;
 pub use counts::CollectionStats;
-pub use ddl::CreatedIndexes;
+pub use ddl::{CreatedIndexes, Interrupted};
 pub use error::{DuplicateKey, Error};
 #[cfg(any(debug_assertions, feature = "failpoints"))]
 pub use fail::{POINTS as FAIL_POINTS, REPLICA_POINTS};
@@ -60,4 +60,4 @@ pub use rollback::RolledBack;
 pub use scan::{Direction, IndexScan, RecordScan};
 pub use snapshot::Snapshot;
 pub use store::{Store, StoreStats};
-pub use validate::Validation;
+pub use validate::{Misfit, Validation};

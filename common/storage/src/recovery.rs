@@ -174,6 +174,7 @@ pub(crate) fn recover(
         numbers: NumberTable::default(),
         commit: Mutex::new(()),
         ddl: Mutex::new(next_ident),
+        held: crate::convert::Held::default(),
         catalog_changed: Condvar::new(),
         catalog_changes: Mutex::new(0),
         options,

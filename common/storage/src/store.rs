@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub is_importing: AtomicBool,
     pub closed: AtomicBool,
     pub numbers: NumberTable,
+    /// The collection whose writers wait.
+    pub held: crate::convert::Held,
     /// The commit section.
     pub commit: Mutex<()>,
     /// Changes of the catalogue, one after the other; holds the next free ident.
@@ -190,6 +192,9 @@ impl Store {
         store.rebuild_indexes()?;
         if store.importing().is_none() {
             store.shared.start_open_builds()?;
+        }
+        if store.is_writable() {
+            store.drop_temporary()?;
         }
         Ok(store)
     }

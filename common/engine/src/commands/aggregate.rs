@@ -128,6 +128,7 @@ impl PlannedPipeline {
             filter: matcher.filter(|matcher| !matcher.is_match_all()),
             sort: order.sort.as_ref(),
             hint: order.hint.as_ref(),
+            even_hidden: false,
             at: view.plan_time(host.engine()),
         };
         let collection = host.engine().store().catalog().get(&aggregate.ns).cloned();

@@ -71,5 +71,6 @@ pub(crate) fn plan_of(
     let collation = count.collation.over(collection.collation.as_ref());
     let matcher = Matcher::parse(&count.filter, &parse_context(ctx, None, collation)?)?;
     let filter = Some(Arc::new(matcher)).filter(|matcher| !matcher.is_match_all());
-    plan::choose(Some(collection), &Query { filter, sort: None, hint: count.hint.as_ref(), at })
+    let hint = count.hint.as_ref();
+    plan::choose(Some(collection), &Query { filter, sort: None, hint, even_hidden: false, at })
 }

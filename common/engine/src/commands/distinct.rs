@@ -57,7 +57,8 @@ pub(crate) fn plan_of(
     let collation = distinct.collation.over(collection.collation.as_ref());
     let matcher = Matcher::parse(&distinct.filter, &parse_context(ctx, None, collation)?)?;
     let filter = Some(Arc::new(matcher)).filter(|matcher| !matcher.is_match_all());
-    plan::choose(Some(collection), &Query { filter, sort: None, hint: distinct.hint.as_ref(), at })
+    let hint = distinct.hint.as_ref();
+    plan::choose(Some(collection), &Query { filter, sort: None, hint, even_hidden: false, at })
 }
 
 /// Values met so far; two are the same when their keys are.

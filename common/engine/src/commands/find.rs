@@ -146,6 +146,7 @@ impl PlannedFind {
             filter: Some(matcher).filter(|matcher| !matcher.is_match_all()),
             sort: order.sort.as_ref(),
             hint: order.hint.as_ref(),
+            even_hidden: false,
             at,
         };
         let plan = match &collection {

@@ -6,6 +6,7 @@ use crate::PartialFilters;
 use crate::write::create_quietly;
 use bson::{Document, RawDocument, RawDocumentBuf, cstr};
 use command::{Context, CreateIndexes, DropIndexes, IndexSelector, Reply};
+use std::time::Instant;
 use storage::Collection;
 use types::{Code, Fault};
 use value::Collation;
@@ -47,8 +48,11 @@ pub(crate) async fn create_indexes(
         true => (collection.indexes.len(), collection.indexes.len()),
         false => {
             let store = engine.store();
-            let done =
-                engine.long_work(|| store.create_indexes(&request.ns, &specs).map_err(Fault::from)).await?;
+            let create = || {
+                let mut interrupted = || ctx.check(Instant::now());
+                store.create_indexes_unless(&request.ns, &specs, &mut interrupted).map_err(Fault::from)
+            };
+            let done = engine.long_work(create).await?;
             (done.before, done.after)
         }
     };

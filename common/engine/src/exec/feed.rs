@@ -101,7 +101,7 @@ impl Feed {
         };
         self.view.check(Some(&collection))?;
         let snapshot = self.view.snapshot(engine)?;
-        self.check_index(&collection)?;
+        self.scan.check_index(&collection)?;
         match &self.order {
             Order::AsScanned => self.stream(engine, ctx, &snapshot, &collection, taker).await,
             Order::ToSort(sort) => {
@@ -153,18 +153,6 @@ impl Feed {
         })
         .await?;
         self.exhausted = (pace == Pace::Finished && !self.scan.may_go_on()) || self.limit == Some(0);
-        Ok(())
-    }
-
-    fn check_index(&self, collection: &Collection) -> Result<(), Fault> {
-        if let crate::plan::Access::Index(access) = &self.scan.plan().access
-            && !collection.indexes.iter().any(|index| index.id == access.index.id)
-        {
-            return Err(Fault::new(
-                Code::QueryPlanKilled,
-                format!("query plan killed :: index '{}' dropped", access.index.name),
-            ));
-        }
         Ok(())
     }
 }

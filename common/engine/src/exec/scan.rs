@@ -57,6 +57,8 @@ pub(crate) struct Scan {
     done: Option<(Bytes, RecordKey)>,
     seen: HashSet<RecordKey>,
     seen_bytes: usize,
+    /// Gives a document at the first of its entries only, and remembers none.
+    by_first_entry: bool,
     /// Stays at the end of the last range, for what is appended there.
     tail: bool,
     pub(crate) keys_examined: u64,
@@ -75,6 +77,7 @@ impl Scan {
             done: None,
             seen: HashSet::new(),
             seen_bytes: 0,
+            by_first_entry: false,
             tail: false,
             keys_examined: 0,
             docs_examined: 0,
@@ -85,6 +88,28 @@ impl Scan {
     /// A scan of records that does not end: at the end it has no more for now.
     pub(crate) fn tailing(self) -> Scan {
         Scan { tail: true, ..self }
+    }
+
+    /// A scan that needs no memory for the documents that it has given, however many they are. It looks at the keys of each instead,
+    /// so that it is slower over arrays.
+    pub(crate) fn by_first_entry(self) -> Scan {
+        Scan { by_first_entry: true, ..self }
+    }
+
+    /// Whether the index that is gone through is still there, in the definition as it is now. Asked after a snapshot was taken.
+    ///
+    /// # Errors
+    /// `QueryPlanKilled` (175).
+    pub(crate) fn check_index(&self, collection: &Collection) -> Result<(), Fault> {
+        if let Access::Index(access) = &self.plan.access
+            && !collection.indexes.iter().any(|index| index.id == access.index.id)
+        {
+            return Err(Fault::new(
+                Code::QueryPlanKilled,
+                format!("query plan killed :: index '{}' dropped", access.index.name),
+            ));
+        }
+        Ok(())
     }
 
     /// Whether there may be more at another time. A tail that met no record at all has no place to stay at, unless its range
@@ -242,12 +267,19 @@ impl Scan {
                     )));
                 };
                 self.docs_examined += 1;
+                if multikey
+                    && self.by_first_entry
+                    && !is_first(access, plan.direction, &doc, &entry_key, &record_key)?
+                {
+                    self.done = Some((entry_key, record_key));
+                    continue;
+                }
                 let flow = self.offer(record_key.clone(), doc, sink)?;
                 if flow == Flow::Refuse {
                     return Ok(Pace::Stopped);
                 }
                 self.done = Some((entry_key, record_key.clone()));
-                if multikey {
+                if multikey && !self.by_first_entry {
                     self.remember(record_key)?;
                 }
                 if flow == Flow::Stop {
@@ -326,6 +358,38 @@ impl Scan {
         }
         Ok(counted)
     }
+}
+
+/// Whether no other entry of the document comes before this one in the ranges.
+fn is_first(
+    access: &crate::plan::IndexAccess,
+    direction: Direction,
+    doc: &SharedDoc,
+    key: &[u8],
+    record_key: &[u8],
+) -> Result<bool, Fault> {
+    let entries: Vec<Vec<u8>> = access
+        .index
+        .keys(doc)?
+        .into_iter()
+        .map(|mut key| {
+            key.extend_from_slice(record_key);
+            key
+        })
+        .collect();
+    let mut at = 0;
+    while let Some(range) = nth(&access.ranges, at, direction) {
+        let inside = entries.iter().filter(|entry| range.contains(entry));
+        let first = match direction {
+            Direction::Forward => inside.min(),
+            Direction::Backward => inside.max(),
+        };
+        if let Some(first) = first {
+            return Ok(first.strip_suffix(record_key) == Some(key));
+        }
+        at += 1;
+    }
+    Ok(false)
 }
 
 fn nth<T>(items: &[T], at: usize, direction: Direction) -> Option<&T> {

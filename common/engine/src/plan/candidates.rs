@@ -124,8 +124,9 @@ pub(super) fn candidate(
     let sorts = match query.sort {
         Some(_) if multikey => None,
         Some(sort) => {
-            // Entries of equal keys are in the order of their records.
-            let same = sort.collation() == collection.collation.as_ref();
+            // Entries of equal keys are in the order of their records, which is that of `_id` unless it is that of insertion.
+            let same =
+                collection.order == RecordOrder::Id && sort.collation() == collection.collation.as_ref();
             let ties_by_id = same && index.as_ref().is_some_and(|index| !index.unique);
             sorts(sort, &pattern, &bounds, ties_by_id)
         }

@@ -18,6 +18,8 @@ pub(crate) struct Query<'a> {
     pub(crate) filter: Option<Arc<Matcher>>,
     pub(crate) sort: Option<&'a Sort>,
     pub(crate) hint: Option<&'a Hint>,
+    /// Whether the hint may name a hidden index: what is no query of a client's.
+    pub(crate) even_hidden: bool,
     /// The time of the snapshot that will be read: an index must have been complete by then.
     pub(crate) at: Timestamp,
 }
@@ -79,7 +81,7 @@ fn hinted(collection: &Collection, query: &Query<'_>, hint: &Hint) -> Result<Can
         return Ok(candidate);
     }
     let is_named = |index: &&Arc<Index>| {
-        !index.hidden
+        (!index.hidden || query.even_hidden)
             && index.usable_at(query.at)
             && match hint {
                 Hint::Name(name) => index.name == *name,

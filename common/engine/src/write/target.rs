@@ -20,6 +20,7 @@ pub(crate) struct Seek {
     matcher: Option<Arc<Matcher>>,
     sort: Option<Sort>,
     hint: Option<Hint>,
+    even_hidden: bool,
     /// That of the collection, by which `point` was made.
     records: Option<Collator>,
 }
@@ -48,7 +49,12 @@ impl Seek {
             Some(_) => None,
             None => Some(Arc::new(Matcher::parse(filter, &job.parse)?)),
         };
-        Ok(Seek { point, filter: filter.clone(), matcher, sort, hint, records })
+        Ok(Seek { point, filter: filter.clone(), matcher, sort, hint, even_hidden: false, records })
+    }
+
+    /// Lets the hint name a hidden index.
+    pub(crate) fn even_hidden(self) -> Seek {
+        Seek { even_hidden: true, ..self }
     }
 
     /// The filter's matcher, which a point look-up does without.
@@ -82,6 +88,7 @@ impl Seek {
             filter: self.matcher.clone().filter(|matcher| !matcher.is_match_all()),
             sort: self.sort.as_ref(),
             hint: self.hint.as_ref(),
+            even_hidden: self.even_hidden,
             at,
         }
     }

@@ -83,6 +83,10 @@ fn leaf(leaf: &Leaf, paths: &[Option<&str>], keys: Keys<'_>, negated: bool) -> F
         Test::Compare(crate::matcher::Comparison::Eq, operand) => {
             for (field, path) in found.fields.iter_mut().zip(&inner) {
                 let Some(path) = path else { continue };
+                if keys.multikey && path.split('.').any(is_number) {
+                    // A place of an array or a name in its elements, as above.
+                    continue;
+                }
                 *field = intervals::of_embedded(operand, path, keys);
                 if field.is_some() && keys.multikey {
                     // With arrays inside, one key need not hold the values of several fields.
@@ -93,6 +97,11 @@ fn leaf(leaf: &Leaf, paths: &[Option<&str>], keys: Keys<'_>, negated: bool) -> F
         }
         _ => found,
     }
+}
+
+/// Whether a component of a path may be the place of an element.
+fn is_number(component: &str) -> bool {
+    !component.is_empty() && component.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Each of the parts must hold.

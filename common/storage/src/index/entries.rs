@@ -91,10 +91,12 @@ type Emit<'e, 'a> = &'e mut dyn FnMut(&Row<'a>) -> Result<(), Error>;
 
 fn rows<'a>(pattern: &Pattern, doc: &'a RawDocument, emit: Emit<'_, 'a>) -> Result<u64, Error> {
     let mut states = Vec::with_capacity(pattern.fields.len());
-    for field in &pattern.fields {
-        states.push(follow(&field.path, doc, 0)?);
-    }
     let mut multikey = 0;
+    for (number, field) in pattern.fields.iter().enumerate() {
+        let mut ambiguous = false;
+        states.push(follow(&field.path, doc, 0, &mut ambiguous)?);
+        multikey |= u64::from(ambiguous) << number.min(63);
+    }
     expand(pattern, &states, &mut multikey, emit)?;
     Ok(multikey)
 }
@@ -104,13 +106,18 @@ fn unreadable(error: bson::error::Error) -> Error {
 }
 
 /// Follows a path from component `at` through embedded documents, up to its end or the first array.
-fn follow<'a>(path: &[String], doc: &'a RawDocument, mut at: usize) -> Result<State<'a>, Error> {
+fn follow<'a>(
+    path: &[String],
+    doc: &'a RawDocument,
+    mut at: usize,
+    ambiguous: &mut bool,
+) -> Result<State<'a>, Error> {
     let mut doc = doc;
     while let Some(name) = path.get(at) {
         let Some(value) = field(doc, name)? else { return Ok(State::Done(None)) };
         at += 1;
         match value {
-            RawBsonRef::Array(array) => return settle(path, array, at),
+            RawBsonRef::Array(array) => return settle(path, array, at, ambiguous),
             RawBsonRef::Document(inner) if at < path.len() => doc = inner,
             value if at == path.len() => return Ok(State::Done(Some(value))),
             _ => return Ok(State::Done(None)),
@@ -119,28 +126,49 @@ fn follow<'a>(path: &[String], doc: &'a RawDocument, mut at: usize) -> Result<St
     Ok(State::Done(None))
 }
 
-/// A path that goes on with a number means that place of the array, where there is one.
-fn settle<'a>(path: &[String], array: &'a RawArray, at: usize) -> Result<State<'a>, Error> {
-    let place =
-        path.get(at).and_then(|name| name.parse::<usize>().ok().filter(|place| place.to_string() == *name));
-    let element = match place {
-        Some(place) => array.iter_elements().nth(place),
-        None => None,
-    };
-    match element {
-        None => Ok(State::Array(array, at)),
-        Some(element) => {
-            within(path, element.and_then(|element| element.value()).map_err(unreadable)?, at + 1)
+/// A path that goes on with a number means that place of the array, where there is one. To a query it may mean a field of an
+/// element as well, or a place of an array inside: of that there is no key, and `ambiguous` says so.
+fn settle<'a>(
+    path: &[String],
+    array: &'a RawArray,
+    at: usize,
+    ambiguous: &mut bool,
+) -> Result<State<'a>, Error> {
+    let number = path.get(at).and_then(|name| {
+        let place = name.parse::<usize>().ok().filter(|place| place.to_string() == *name);
+        place.map(|place| (name, place))
+    });
+    let Some((name, place)) = number else { return Ok(State::Array(array, at)) };
+    let mut found = None;
+    for (number, element) in array.iter_elements().enumerate() {
+        let value = element.and_then(|element| element.value()).map_err(unreadable)?;
+        *ambiguous |= match value {
+            RawBsonRef::Document(doc) => field(doc, name)?.is_some(),
+            RawBsonRef::Array(_) => true,
+            _ => false,
+        };
+        if number == place {
+            found = Some(value);
         }
+    }
+    match found {
+        // All its elements are gone through, which marks the field.
+        None => Ok(State::Array(array, at)),
+        Some(value) => within(path, value, at + 1, ambiguous),
     }
 }
 
 /// Goes on inside a value with the components from `at`.
-fn within<'a>(path: &[String], value: RawBsonRef<'a>, at: usize) -> Result<State<'a>, Error> {
+fn within<'a>(
+    path: &[String],
+    value: RawBsonRef<'a>,
+    at: usize,
+    ambiguous: &mut bool,
+) -> Result<State<'a>, Error> {
     match value {
-        RawBsonRef::Array(array) => settle(path, array, at),
+        RawBsonRef::Array(array) => settle(path, array, at, ambiguous),
         value if at == path.len() => Ok(State::Done(Some(value))),
-        RawBsonRef::Document(doc) => follow(path, doc, at),
+        RawBsonRef::Document(doc) => follow(path, doc, at, ambiguous),
         _ => Ok(State::Done(None)),
     }
 }
@@ -192,11 +220,13 @@ fn expand<'a>(
     let mut next = states.to_vec();
     let mut step = |element: Option<RawBsonRef<'a>>| -> Result<(), Error> {
         for ((to, from), field) in next.iter_mut().zip(states).zip(&pattern.fields) {
+            // The field is marked already.
+            let mut ambiguous = false;
             if let State::Array(_, at) = from {
                 *to = match element {
                     // An array that ends the path is not opened a second time.
                     Some(value) if *at == field.path.len() => State::Done(Some(value)),
-                    Some(RawBsonRef::Document(doc)) => follow(&field.path, doc, *at)?,
+                    Some(RawBsonRef::Document(doc)) => follow(&field.path, doc, *at, &mut ambiguous)?,
                     Some(_) => State::Done(None),
                     None if *at == field.path.len() => State::Done(Some(RawBsonRef::Undefined)),
                     None => State::Done(None),
@@ -296,5 +326,22 @@ mod tests {
         assert_eq!(of(doc! {"x": 1, "a": {"b": 1}}), 0);
         assert_eq!(of(doc! {"x": 1, "a": [{"b": 1}]}), 2);
         assert_eq!(of(doc! {"x": [], "a": {"b": 1}}), 1);
+        let pattern = RawDocumentBuf::try_from(&doc! {"x": 1, "a.0": 1}).unwrap();
+        let pattern = Pattern::parse(&pattern, None).unwrap();
+        let of =
+            |doc: Document| keys(&pattern, false, &RawDocumentBuf::try_from(&doc).unwrap()).unwrap().multikey;
+        // One place is one value, unless the number may be a name as well.
+        for (a, marks) in [
+            (bson!([5]), 0),
+            (bson!([5, {"b": 1}]), 0),
+            (bson!({"0": 5}), 0),
+            (bson!([{"0": 5}]), 2),
+            (bson!([5, {"0": 7}]), 2),
+            (bson!([5, [7]]), 2),
+            (bson!([[5]]), 2),
+            (bson!([]), 2),
+        ] {
+            assert_eq!(of(doc! {"a": a.clone()}), marks, "{a}");
+        }
     }
 }

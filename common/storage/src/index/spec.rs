@@ -30,8 +30,8 @@ const NOT_YET: &[&str] = &[
 #[derive(Debug)]
 pub(crate) enum Requested {
     New(RawDocumentBuf),
-    /// The very same index is there already.
-    Exists,
+    /// The very same index is there already, under this name; perhaps it is still being built.
+    Exists(String),
 }
 
 /// The specification of every collection's first index, which has the collation of the collection.
@@ -80,7 +80,7 @@ pub(crate) fn parse<'a>(
                 ),
             ));
         }
-        return Ok(Requested::Exists);
+        return Ok(Requested::Exists(IdIndex::NAME.to_owned()));
     }
     let existing: Vec<&Index> = existing.collect();
     let pair = |index: &Index| {
@@ -107,7 +107,7 @@ pub(crate) fn parse<'a>(
                 ),
             ));
         }
-        return Ok(Requested::Exists);
+        return Ok(Requested::Exists(name.to_owned()));
     }
     if let Some(index) = existing.iter().find(|index| same_index(&index.spec, &fresh)) {
         let message = if same_options(&index.spec, &fresh) {

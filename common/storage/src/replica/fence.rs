@@ -29,6 +29,23 @@ impl Store {
         self.shared.writable.load(Ordering::Acquire)
     }
 
+    /// Whether there is something that [`Store::take_over`] has to do.
+    pub fn has_unfinished(&self) -> bool {
+        self.catalog().all().any(|collection| {
+            collection.is_temporary() || collection.indexes.iter().any(|index| index.ready.is_none())
+        })
+    }
+
+    /// Ends what the last primary has begun: index builds, and the copies of commands that did not end. For a new primary, before
+    /// it takes other commits.
+    ///
+    /// # Errors
+    /// [`Error::NotWritable`], or if storage fails.
+    pub fn take_over(&self) -> Result<(), Error> {
+        self.drop_temporary()?;
+        self.resume_builds()
+    }
+
     /// Brings every index build that has begun to its end: completes it, or takes it back where the data violates it. For a new
     /// primary, before it takes other commits; blocks until all are built.
     ///

@@ -1,10 +1,13 @@
 //! Catalogue changes and what they refuse.
 
 use super::harness::*;
+use super::replica::{follower, records};
 use crate::options::EngineKind;
-use crate::{CommitMeta, Error, Store};
+use crate::{CommitMeta, Error, LogRecord, Store};
 use bson::{Document, doc, rawdoc};
-use types::Fault;
+use bytes::Bytes;
+use std::time::Duration;
+use types::{Fault, OpTime, Timestamp};
 
 fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
@@ -229,4 +232,171 @@ fn a_collection_becomes_capped_while_it_is_written_to() {
     assert!(stats.records > 0 && stats.bytes <= 256, "{stats:?}");
     let missing = store.convert_to_capped(&ns("db.none"), 256).unwrap_err();
     assert!(matches!(missing, Error::NamespaceNotFound { .. }));
+}
+
+#[test]
+fn nothing_becomes_local_or_replicated_by_another_name() {
+    let (_dir, store) = store();
+    for name in ["local.a", "local.b", "db.b"] {
+        store.create_collection(&ns(name), None, &raw(&doc! {})).unwrap();
+    }
+    let code = |from: &str, to: &str, drop_target: bool| {
+        store.rename_collection(&ns(from), &ns(to), drop_target).map_err(|error| error.fault().code.number())
+    };
+    for (from, to, drop_target) in [
+        ("local.a", "db.x", false),
+        ("local.a", "db.b", true),
+        ("db.c", "local.x", false),
+        ("db.c", "local.b", true),
+        // Nor does the log go for another collection.
+        ("local.a", "local.oplog.rs", true),
+    ] {
+        assert_eq!(code(from, to, drop_target), Err(20), "{from} {to}");
+    }
+    assert!(code("local.a", "local.x", false).is_ok());
+    assert!(code("db.c", "other.b", false).is_ok());
+    // A UUID is that of one collection.
+    let uuid = store.catalog().get(&ns("local.x")).unwrap().uuid;
+    let twice = store.create_collection(&ns("db.twice"), Some(uuid), &raw(&doc! {}));
+    assert_eq!(twice.unwrap_err().fault().code.number(), 48);
+    let names: Vec<String> = store.catalog().all().map(|collection| collection.ns.to_string()).collect();
+    assert_eq!(names, ["db.b", "local.b", "local.x", "other.b"]);
+}
+
+#[test]
+fn a_follower_refuses_what_would_become_local() {
+    let (_dir, primary) = store();
+    let dir = tempfile::tempdir().unwrap();
+    let second = follower(dir.path(), EngineKind::Memory);
+    let all = records(&primary, OpTime::default());
+    second.apply(&all).unwrap();
+    let last = all.last().unwrap().at;
+    let uuid = primary.catalog().get(&ns("db.c")).unwrap().uuid;
+    let entry = rawdoc! {
+        "op": "c", "ns": "db.$cmd", "ui": uuid.to_bson(), "v": 2_i64,
+        "ts": bson::Timestamp { time: 0, increment: 0 },
+        "o": { "renameCollection": "db.c", "to": "local.c", "stayTemp": false },
+    };
+    let at = OpTime { ts: Timestamp(last.ts.0 + 1), ..last };
+    let record = LogRecord { at, entry: Bytes::from(entry.into_bytes()), side: Bytes::new() };
+    let refused = second.apply(&[record]).unwrap_err();
+    assert_eq!(refused.fault().code.number(), 20, "{refused}");
+}
+
+/// An index as it is while another caller builds it.
+fn begin_build(store: &Store, spec: &Document) -> crate::keyspace::Ident {
+    let mut free = store.shared.ddl.lock();
+    let ident = *free;
+    let collection = store.existing(&ns("db.c")).unwrap();
+    let index = crate::Index::new(ident, &ns("db.c"), raw(spec), None).unwrap();
+    let command = rawdoc! { "startIndexBuild": "c" };
+    let fresh = std::sync::Arc::new(index);
+    let begun = store.shared.commit_definition(collection.id.0, command, Some(ident + 1), &[], |now, _| {
+        let mut next = now.clone();
+        next.indexes.push(fresh);
+        Ok(next)
+    });
+    begun.unwrap();
+    *free = ident + 1;
+    ident
+}
+
+#[test]
+fn who_waited_for_a_build_that_failed_is_told_so() {
+    let (_dir, store) = store();
+    let spec = doc! {"v": 2, "key": {"u": 1}, "name": "u", "unique": true};
+    for id in 0..2 {
+        put(&store, "db.c", id, Some(&doc! {"_id": id, "u": 1})).unwrap();
+    }
+    let ident = begin_build(&store, &spec);
+    let (told, done) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| told.send(store.create_indexes(&ns("db.c"), &[raw(&spec)])).unwrap());
+        assert!(done.recv_timeout(Duration::from_millis(200)).is_err(), "it does not wait");
+        let _ddl = store.shared.ddl.lock();
+        let collection = store.existing(&ns("db.c")).unwrap();
+        let command = rawdoc! { "abortIndexBuild": "c" };
+        let undone = store.shared.commit_definition(collection.id.0, command, None, &[ident], |now, _| {
+            Ok(crate::change::without(now, &[ident]))
+        });
+        undone.unwrap();
+    });
+    let answer = done.recv().unwrap();
+    assert!(matches!(answer, Err(Error::DuplicateKey(_))), "{answer:?}");
+}
+
+#[test]
+fn who_waits_for_anothers_build_can_be_interrupted() {
+    let (_dir, store) = store();
+    let spec = doc! {"v": 2, "key": {"u": 1}, "name": "u"};
+    begin_build(&store, &spec);
+    let mut asked = 0;
+    let waited = store.create_indexes_unless(&ns("db.c"), &[raw(&spec)], &mut || {
+        asked += 1;
+        if asked < 3 { Ok(()) } else { Err(Fault::new(types::Code::MaxTimeMSExpired, "enough")) }
+    });
+    assert_eq!(waited.unwrap_err().fault().code, types::Code::MaxTimeMSExpired);
+}
+
+/// A copy of `db.c` as `convertToCapped` makes it.
+fn copy_of(store: &Store) -> (crate::Snapshot, [std::sync::Arc<crate::Collection>; 2]) {
+    let options = rawdoc! {"capped": true, "size": 4096_i64, "temp": true};
+    let target = store.create_collection(&ns("db.copy"), None, &options).unwrap();
+    let source = store.existing(&ns("db.c")).unwrap();
+    let snapshot = store.snapshot();
+    store.copy_records(&snapshot, &source, &target).unwrap();
+    (snapshot, [source, target])
+}
+
+#[test]
+fn a_copy_whose_snapshot_expired_takes_no_place() {
+    let (_dir, store) = store();
+    put(&store, "db.c", 1, Some(&doc! {"_id": 1})).unwrap();
+    let (snapshot, [source, target]) = copy_of(&store);
+    put(&store, "db.c", 2, Some(&doc! {"_id": 2})).unwrap();
+    // What was written later leaves memory with the pin.
+    assert!(store.shared.pins.expire(Duration::ZERO) > 0);
+    store.force_checkpoint().unwrap();
+    assert_eq!(store.exchange(&snapshot, &source, &target, None).unwrap(), None);
+    store.convert_to_capped(&ns("db.c"), 4096).unwrap();
+    let catalog = store.catalog();
+    assert_eq!(store.stats(catalog.get(&ns("db.c")).unwrap()).records, 2);
+    assert!(!catalog.get(&ns("db.c")).unwrap().is_temporary());
+}
+
+#[test]
+fn writers_of_a_held_collection_conflict_and_others_do_not() {
+    let (_dir, store) = store();
+    store.create_collection(&ns("db.d"), None, &raw(&doc! {})).unwrap();
+    let hold = store.shared.hold_writers(store.existing(&ns("db.c")).unwrap().id.0);
+    let held = put(&store, "db.c", 1, Some(&doc! {"_id": 1}));
+    assert!(matches!(held, Err(Error::WriteConflict)), "{held:?}");
+    put(&store, "db.d", 1, Some(&doc! {"_id": 1})).unwrap();
+    drop(hold);
+    put(&store, "db.c", 1, Some(&doc! {"_id": 1})).unwrap();
+}
+
+#[test]
+fn an_unfinished_copy_goes_when_a_member_becomes_writable() {
+    let (primary_dir, primary) = store();
+    let dir = tempfile::tempdir().unwrap();
+    let second = follower(dir.path(), EngineKind::Memory);
+    put(&primary, "db.c", 1, Some(&doc! {"_id": 1})).unwrap();
+    drop(copy_of(&primary));
+    second.apply(&records(&primary, OpTime::default())).unwrap();
+    let names = |store: &Store| -> Vec<String> {
+        store.catalog().all().map(|collection| collection.ns.to_string()).collect()
+    };
+    assert_eq!(names(&second), ["db.c", "db.copy"]);
+    assert!(second.has_unfinished());
+    second.set_writable(Some(2));
+    second.take_over().unwrap();
+    assert_eq!(names(&second), ["db.c"]);
+    assert!(!second.has_unfinished());
+    // One that stands alone does it when it starts.
+    let lone = tempfile::tempdir().unwrap();
+    copy(primary_dir.path(), lone.path());
+    drop(primary);
+    let lone = Store::open(options(lone.path(), EngineKind::Memory)).unwrap();
+    assert_eq!(names(&lone), ["db.c"]);
 }
