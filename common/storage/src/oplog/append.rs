@@ -138,13 +138,8 @@ impl Log {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         let mut segments = list(dir)?;
         // Everything before the last segment that starts no later than `from` is not read now.
-        let mut first = 0;
-        for (index, segment) in segments.iter().enumerate() {
-            match Walk::new(super::segment::HEADER_BYTES).next(segment) {
-                Ok(Some((record, ..))) if record.at.ts <= from => first = index,
-                _ => break,
-            }
-        }
+        let is_begun = |segment: &Arc<Segment>| matches!(segment.first(), Ok(Some(at)) if at <= from);
+        let first = segments.iter().rposition(is_begun).unwrap_or(0);
         // A log that was never begun anew has the first segment of all.
         let (start, first_number) = begun.map_or((OpTime::default(), 1), |begun| begun);
         let whole = segments.first().is_none_or(|segment| segment.number == first_number);
@@ -489,12 +484,19 @@ impl Log {
         let held = self.holds.lock().values().min().copied().unwrap_or(Timestamp::MAX);
         let mut total = self.bytes();
         let mut dropped = false;
-        for segment in self.segments() {
-            let is_last = self.segments.read().len() <= 1;
+        let segments = self.segments();
+        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if total <= bytes_max {
+                break;
+            }
             let needed =
                 if total > bytes_max.saturating_mul(HELD_TIMES_MAX) { needed } else { needed.min(held) };
-            let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
-            if total <= bytes_max || is_last || !old {
+            // Read only where the beginning of the next one does not settle it. The last record stays: the log has to say where it ends.
+            let old = match next.first()? {
+                Some(first) => first <= needed || segment.last()?.is_some_and(|last| last <= needed),
+                None => false,
+            };
+            if !old {
                 break;
             }
             total -= segment.len();

@@ -21,13 +21,16 @@ impl Log {
     /// Where the record of that time ends; `None` if there is none of that time and term.
     pub(crate) fn place(&self, at: OpTime) -> Result<Option<Place>, Error> {
         for segment in self.segments().into_iter().rev() {
-            if segment.times()?.is_none_or(|(first, _)| first > at.ts) {
+            if segment.first()?.is_none_or(|first| first > at.ts) {
                 continue;
             }
             let mut walk = Walk::new(segment.place_after(at.ts)?);
             while let Some((record, offset, length)) = walk.next(&segment)? {
                 if record.at == at {
                     return Ok(Some(Place { segment, end: offset + length as u64 }));
+                }
+                if record.at.ts > at.ts {
+                    break;
                 }
             }
             return Ok(None);

@@ -3,6 +3,7 @@
 mod aside;
 mod collation;
 mod concurrent;
+mod cursor;
 mod ddl;
 mod disk;
 mod golden;
