@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,6 +95,9 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
+    /// Held by whoever syncs a segment until it has said what is synced, or that nothing will be: the system tells of a failure once,
+    /// and a sync of the same file beside it or after it may succeed all the same. Taken after [`Log::writer`], never before it.
+    pub(super) disk: Mutex<()>,
     /// The place that the log was begun after, while it holds everything since.
     pub(super) start: Mutex<Option<OpTime>>,
     /// Times after which the log is wanted, by number of the wish.
@@ -110,6 +113,19 @@ pub(crate) struct Log {
     pub(crate) faulty: Mutex<Option<(&'static str, i32)>>,
     #[cfg(test)]
     pub(crate) faults: AtomicU64,
+    /// Called between a sync and the word of it.
+    #[cfg(test)]
+    pub(crate) amid_sync: Mutex<Option<Arc<AmidSync>>>,
+}
+
+#[cfg(test)]
+pub(crate) struct AmidSync(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+#[cfg(test)]
+impl std::fmt::Debug for AmidSync {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AmidSync")
+    }
 }
 
 /// The place that a log was begun after, and the number of its first segment.
@@ -205,6 +221,7 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
+            disk: Mutex::new(()),
             start: Mutex::new(whole.then_some(start)),
             holds: Mutex::new(BTreeMap::new()),
             synced: Condvar::new(),
@@ -216,6 +233,8 @@ impl Log {
             faulty: Mutex::new(None),
             #[cfg(test)]
             faults: AtomicU64::new(0),
+            #[cfg(test)]
+            amid_sync: Mutex::new(None),
         };
         // What was read may still be only in the page cache of a process that was killed.
         log.sync()?;
@@ -381,7 +400,10 @@ impl Log {
     /// Starts a new segment. The old one is synced first, so only the last one can have a torn tail.
     fn roll(&self, writer: &mut Writer) -> Result<(), Error> {
         fail::point("segment-full");
-        writer.segment.file.sync_all().map_err(Error::io(&writer.segment.path))?;
+        {
+            let _disk = self.disk.lock();
+            self.sync_segment(&writer.segment, &File::sync_all)?;
+        }
         writer.segment.keep_entries();
         let segment = Arc::new(Segment::create(&self.dir, writer.segment.number + 1)?);
         fail::point("segment-made");
@@ -397,25 +419,48 @@ impl Log {
             self.write_locked(&mut writer).inspect_err(|error| self.poison(error))?;
             (writer.segment.clone(), writer.written, self.epoch())
         };
+        let _disk = self.disk.lock();
         let start = std::time::Instant::now();
-        let synced = self.fault("sync").and_then(|()| segment.file.sync_data());
-        synced.map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))?;
+        self.sync_segment(&segment, &File::sync_data)?;
         fail::point("synced");
+        #[cfg(test)]
+        self.call_amid_sync();
+        // A write may have failed meanwhile.
+        self.check()?;
         self.sync_nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.durable.send_if_modified(|durable| {
-            // Cut back meanwhile: what was synced is gone.
-            if durable.epoch != epoch {
+            // Cut back meanwhile: what was synced is gone. Or failed: nothing is durable any more that was not.
+            if durable.epoch != epoch || durable.failed.is_some() {
                 return false;
             }
             self.durable_ts.fetch_max(written.ts.0, Ordering::AcqRel);
-            let newer = written.ts > durable.at.ts && durable.failed.is_none();
+            let newer = written.ts > durable.at.ts;
             if newer {
                 durable.at = written;
             }
             newer
         });
         Ok(())
+    }
+
+    /// Syncs a segment, unless something failed before. Whoever holds [`Log::disk`] does, and a failure is known before it is let go.
+    pub(super) fn sync_segment(
+        &self,
+        segment: &Segment,
+        sync: &dyn Fn(&File) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        self.check()?;
+        let synced = self.fault("sync").and_then(|()| sync(&segment.file));
+        synced.map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))
+    }
+
+    #[cfg(test)]
+    fn call_amid_sync(&self) {
+        let hook = self.amid_sync.lock().clone();
+        if let Some(hook) = hook {
+            (hook.0)();
+        }
     }
 
     /// From here on nothing is accepted and nobody is told that anything is durable.

@@ -15,6 +15,8 @@ pub(crate) mod side;
 mod sync;
 
 pub use append::Durable;
+#[cfg(test)]
+pub(crate) use append::AmidSync;
 pub(crate) use append::{Begun, Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};
 pub(crate) use fields::Fields;

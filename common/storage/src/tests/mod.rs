@@ -15,4 +15,5 @@ mod oplog;
 mod pair;
 mod replica;
 mod rollback;
+mod syncs;
 mod torn;
