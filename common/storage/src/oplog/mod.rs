@@ -14,9 +14,9 @@ mod segment;
 pub(crate) mod side;
 mod sync;
 
-pub use append::Durable;
 #[cfg(test)]
 pub(crate) use append::AmidSync;
+pub use append::Durable;
 pub(crate) use append::{Begun, Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};
 pub(crate) use fields::Fields;

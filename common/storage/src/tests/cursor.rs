@@ -59,7 +59,8 @@ fn a_cursor_reads_no_segment_but_its_own() {
     let (_dir, store, written) = reopened_over_damage(|_| {});
     for from in [4 * SEGMENT_RECORDS, 90, 99] {
         assert_eq!(store.locate(written[from]).unwrap(), Located::Found);
-        let rest: Vec<_> = store.records_after(written[from]).unwrap().map(|record| record.unwrap().at).collect();
+        let rest: Vec<_> =
+            store.records_after(written[from]).unwrap().map(|record| record.unwrap().at).collect();
         assert_eq!(rest, written[from + 1..]);
         let entries = store.oplog().after(written[from].ts).unwrap();
         assert_eq!(entries.map(|entry| entry.unwrap().op_time).collect::<Vec<_>>(), written[from + 1..]);
@@ -147,7 +148,8 @@ fn a_scan_of_the_log_goes_on_without_a_gap_or_not_at_all() {
     roll_past(&store, written[39]);
     let catalog = store.catalog();
     let log = catalog.get(&ns("local.oplog.rs")).unwrap();
-    let scan = |start: Vec<u8>| store.snapshot().scan(log, &KeyRange { start, end: None }, Direction::Forward);
+    let scan =
+        |start: Vec<u8>| store.snapshot().scan(log, &KeyRange { start, end: None }, Direction::Forward);
     let oldest = scan(Vec::new()).next().unwrap().unwrap().0;
     let inclusive = record_key(written[20]).to_vec();
     let exclusive = value::interval::successor(&inclusive).unwrap();
@@ -157,4 +159,29 @@ fn a_scan_of_the_log_goes_on_without_a_gap_or_not_at_all() {
     let behind = |key: &[u8]| [key, &[0]].concat();
     assert!(is_lost(scan(behind(&inclusive)).next()));
     assert!(scan(behind(&oldest)).next().unwrap().unwrap().0 > oldest);
+}
+
+/// However small the log may be, it says where it ends.
+#[test]
+fn the_last_record_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = options(dir.path(), EngineKind::Sled);
+    options.oplog_bytes_max = 1;
+    let store = Store::open(options.clone()).unwrap();
+    store.create_collection(&ns("d.c"), None, &raw(&doc! {})).unwrap();
+    // Until a segment was begun that has nothing yet.
+    let is_empty = |path: &PathBuf| std::fs::metadata(path).unwrap().len() < 100;
+    for id in 0.. {
+        put(&store, "d.c", id, Some(&doc! {"_id": id, "pad": "x".repeat(500)})).unwrap();
+        store.sync().unwrap();
+        if segments(dir.path()).last().is_some_and(is_empty) {
+            break;
+        }
+    }
+    store.force_checkpoint().unwrap();
+    let last = store.last_op_time();
+    drop(store);
+    let store = Store::open(options).unwrap();
+    assert_eq!(store.last_op_time(), last);
+    assert_eq!(store.locate(last).unwrap(), Located::Found);
 }

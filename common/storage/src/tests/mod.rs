@@ -13,6 +13,7 @@ mod kinds;
 mod model;
 mod oplog;
 mod pair;
+mod rebuild;
 mod replica;
 mod rollback;
 mod syncs;

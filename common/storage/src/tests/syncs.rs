@@ -1,8 +1,8 @@
 //! Syncs that meet a failure: of two that go on at once the system may tell only one. Nobody hears that something is on disk after that.
 
 use super::harness::*;
-use crate::options::EngineKind;
 use crate::oplog::AmidSync;
+use crate::options::EngineKind;
 use crate::{Error, Store};
 use bson::doc;
 use std::sync::atomic::Ordering;
