@@ -8,7 +8,7 @@ use crate::batch::{document_id, entry_value, index_change_accepted};
 use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
-use crate::collection::{Collection, RecordKey, RecordOrder};
+use crate::collection::{Collection, Index, RecordKey, RecordOrder};
 use crate::control::Control;
 use crate::counts::{Count, Counts};
 use crate::fail;
@@ -183,21 +183,37 @@ pub(crate) fn recover(
 
 impl Store {
     /// Builds again what was not complete at the last checkpoint: entries of a build are not in the log. What was not complete at
-    /// all goes on in the background.
+    /// all goes on in the background. The caller holds checkpoints back: one would say that the base has the entries of all that are
+    /// ready.
     pub(crate) fn rebuild_indexes(&self) -> Result<(), Error> {
         // Those of a copied catalogue got their entries with the records.
         let checkpoint = self.shared.checkpointer.at().max(imported(&self.shared.control)?.1);
-        for collection in self.catalog().all() {
-            for index in collection.secondary().filter(|index| !index.usable_at(checkpoint)) {
-                let Some(ready) = index.ready else { continue };
+        let catalog = self.catalog();
+        let now = catalog.all().flat_map(|collection| {
+            let indexes = collection.secondary().map(|index| (collection.clone(), index.clone()));
+            indexes.collect::<Vec<_>>()
+        });
+        let now = now.map(|(collection, index)| Lost { collection, index, dropped: Timestamp::MAX });
+        for Lost { collection, index, dropped } in now.chain(std::mem::take(&mut *self.shared.lost.lock())) {
+            let Some(ready) = index.ready.filter(|ready| *ready > checkpoint) else { continue };
+            // As of the first time that may be read through it: the log had what changed later.
+            let at = self.shared.pins.floor().max(ready);
+            if at < dropped {
                 tracing::info!(ns = %collection.ns, index = index.name, "building an index again");
-                // As of the first time that may be read through it: the log had what changed later.
-                let at = self.shared.pins.floor().max(ready);
-                index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
+                index::build::run_at(&self.shared, &collection, &index, at)?;
             }
         }
         Ok(())
     }
+}
+
+/// An index that was complete for a while and is dropped by now. A rollback may bring it back, and a checkpoint may be at a time when
+/// it was there: its entries are needed as long as one can go back to before its end.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    collection: Arc<Collection>,
+    index: Arc<Index>,
+    dropped: Timestamp,
 }
 
 /// The state while it is being rebuilt.
@@ -216,8 +232,8 @@ struct Replay {
     replayed: u64,
     predicates: Option<Arc<dyn Predicates>>,
     checkpoint: Timestamp,
-    /// Indexes that were complete for a while, which no log holds.
-    lost: HashSet<Ident>,
+    /// Indexes that were complete for a while; what their builds added is in no log.
+    lost: Vec<Lost>,
     /// Up to here records may have been copied later than the log says.
     imported: Timestamp,
     /// Records that a difference was to be applied to and that are not there: the base is ahead by their removal or by that of
@@ -246,13 +262,14 @@ impl Replay {
             base: base.clone(),
             predicates,
             checkpoint,
-            lost: HashSet::new(),
+            lost: Vec::new(),
             imported: Timestamp::ZERO,
             missing: HashSet::new(),
         };
         for pair in all(&base, keyspace::catalog_space()) {
             let (key, stored) = pair?;
-            replay.define(&key, &Some(split_base(&key, &stored)?.1))?;
+            let (at, value) = split_base(&key, &stored)?;
+            replay.define(&key, &Some(value), at)?;
         }
         for pair in all(&base, keyspace::count_space()) {
             let (key, stored) = pair?;
@@ -274,7 +291,7 @@ impl Replay {
     }
 
     /// Takes a catalogue record.
-    fn define(&mut self, key: &[u8], value: &Value) -> Result<(), Error> {
+    fn define(&mut self, key: &[u8], value: &Value, at: Timestamp) -> Result<(), Error> {
         let ident = keyspace::ident_of(key).ok_or_else(|| Error::Damaged("catalogue key".to_owned()))?;
         let before = self.collections.get(&ident).cloned();
         match value {
@@ -291,13 +308,14 @@ impl Replay {
                 self.missing.retain(|key| keyspace::ident_of(key) != Some(ident));
             }
         }
-        // What its build added is in no log: a rollback that brings the index back has to build it again.
         let now = self.collections.get(&ident);
-        let gone = before.iter().flat_map(|before| before.secondary()).filter(|index| {
+        let Some(before) = before else { return Ok(()) };
+        let gone = before.secondary().filter(|index| {
             index.ready.is_some_and(|ready| ready > self.checkpoint)
                 && now.is_none_or(|now| now.indexes.iter().all(|other| other.id != index.id))
         });
-        self.lost.extend(gone.map(|index| index.id.0));
+        let lost = gone.map(|index| Lost { collection: before.clone(), index: index.clone(), dropped: at });
+        self.lost.extend(lost);
         Ok(())
     }
 
@@ -310,7 +328,7 @@ impl Replay {
                 continue;
             }
             if keyspace::is_catalog(&key) {
-                self.define(&key, &value)?;
+                self.define(&key, &value, at)?;
             } else if key == keyspace::NEXT_IDENT_KEY {
                 self.take_ident(value.as_deref().unwrap_or_default())?;
             }

@@ -5,7 +5,6 @@ use crate::Error;
 use crate::catalog::Catalog;
 use crate::checkpoint::{SYNCED, time};
 use crate::collection::Collection;
-use crate::index;
 use crate::keyspace::{self, Ident};
 use crate::oplog::Place;
 use crate::scan::{Direction, Merge};
@@ -73,29 +72,10 @@ impl Store {
         // What goes on belongs to indexes that are no more, or are others by now.
         shared.builds.clear();
         shared.start_open_builds()?;
-        self.rebuild_lost()?;
         tracing::warn!(to = %to, entries = done.entries, "rolled back");
         *shared.catalog_changes.lock() += 1;
         shared.catalog_changed.notify_all();
         Ok(done)
-    }
-}
-
-impl Store {
-    /// Indexes that are there again, and were dropped in what start-up replayed.
-    fn rebuild_lost(&self) -> Result<(), Error> {
-        for collection in self.catalog().all() {
-            for index in collection.secondary() {
-                let Some(ready) = index.ready else { continue };
-                if self.shared.lost.lock().contains(&index.id.0) {
-                    // As of the first time that may be gone back to, as at start-up.
-                    let at = self.shared.pins.floor().max(ready);
-                    index::build::run_at(&self.shared, collection.id.0, index.id.0, at)?;
-                    self.shared.lost.lock().remove(&index.id.0);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Versions that memory has no room for while the stable time cannot advance: they go to a key space of their own in the base,
 //! by key and descending time, and are read from there. A checkpoint moves them on as soon as the stable time allows.
+//! Of one key, what is in memory is newer than what is here: a checkpoint writes this space first, and memory's part over it.
 //! Whoever reads takes the newer of what memory and this space have; a version leaves memory only after it is here, and leaves
 //! here only after the base proper has it. After a crash all of it is removed: the log has it still.
 
@@ -166,6 +167,16 @@ impl Spill {
     }
 
     fn write_round(&self, versions: &Versions, round: &[Visible]) -> Result<(), Error> {
+        self.put(round)?;
+        // Oldest first, for the same reason as in `settle_key`.
+        for visible in round.iter().rev() {
+            versions.remove_one(&visible.key, visible.time);
+        }
+        Ok(())
+    }
+
+    /// Takes versions.
+    pub(crate) fn put(&self, round: &[Visible]) -> Result<(), Error> {
         let (Some(oldest), Some(newest)) =
             (round.iter().map(|visible| visible.time).min(), round.iter().map(|visible| visible.time).max())
         else {
@@ -189,11 +200,12 @@ impl Spill {
         self.keys.fetch_add(writes.len() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.total_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        // Oldest first, for the same reason as in `settle_key`.
-        for visible in round.iter().rev() {
-            versions.remove_one(&visible.key, visible.time);
-        }
         Ok(())
+    }
+
+    /// Whether there is a version of a key newer than `at`.
+    pub(crate) fn has_newer(&self, key: &[u8], at: Timestamp) -> Result<bool, Error> {
+        Ok(self.newest_time() > at && self.get(key, Timestamp::MAX)?.is_some_and(|(time, _)| time > at))
     }
 
     /// Moves the newest version no newer than `at` of each key in `[start, end)` to its place in the base. Before memory's part
@@ -345,6 +357,11 @@ impl Shared {
             return Ok(0);
         }
         let _pass = self.checkpointer.pass.lock();
+        self.spill_in_pass(goal)
+    }
+
+    /// As [`Shared::spill_to`], of whoever keeps checkpoints away meanwhile.
+    pub(crate) fn spill_in_pass(&self, goal: usize) -> Result<usize, Error> {
         self.check_last_room()?;
         // A batch in progress must find in memory what was written after its snapshot.
         let at = self.pins.oldest_read().min(self.log.durable_ts());

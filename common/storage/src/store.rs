@@ -20,7 +20,6 @@ use crate::{Error, recovery};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io::Write;
@@ -53,8 +52,8 @@ pub(crate) struct Shared {
     /// Records of other members are applied by one at a time.
     pub applying: Mutex<()>,
     pub builds: crate::index::Builds,
-    /// Indexes that were there in a part of the log that was replayed, and whose entries are not.
-    pub lost: Mutex<HashSet<crate::keyspace::Ident>>,
+    /// What start-up has to look at, and does.
+    pub lost: Mutex<Vec<recovery::Lost>>,
     pub importing: Mutex<Option<Importing>>,
     /// Whether there is one: asked with every group of records.
     pub is_importing: AtomicBool,
@@ -184,12 +183,17 @@ impl Store {
         let base: Arc<dyn Engine> = Arc::new(Cached::new(base, options.value_cache_bytes()));
         let base: Arc<dyn Engine> = Arc::new(Guarded::new(base, health.clone()));
         let shared = recovery::recover(options, control, base)?;
+        let own = shared.clone();
+        // Until the indexes are whole; before there is a thread that makes checkpoints.
+        let pass = own.checkpointer.pass.lock();
         let threads = start_threads(&shared).map_err(Error::io(&dir))?;
         let handle =
             Arc::new(Handle { shared: shared.clone(), threads: Mutex::new(threads), health, _lock: lock });
         let store = Store { shared, handle };
-        store.shared.remove_outlines()?;
-        store.rebuild_indexes()?;
+        let rebuilt = store.shared.remove_outlines().and_then(|()| store.rebuild_indexes());
+        // Also where that failed: the thread may wait for it, and is waited for.
+        drop(pass);
+        rebuilt?;
         if store.importing().is_none() {
             store.shared.start_open_builds()?;
         }

@@ -208,6 +208,9 @@ impl Records for Cursor {
         if inner.epoch != self.epoch {
             return Err(Fault::new(Code::InterruptedDueToReplStateChange, "rolled back"));
         }
+        if self.after < inner.start {
+            return Err(Fault::new(Code::CappedPositionLost, "the log begins later"));
+        }
         let next = inner.log.partition_point(|record| record.at <= self.after);
         let next = inner.log.get(next).cloned();
         self.after = next.as_ref().map_or(self.after, |record| record.at);

@@ -316,6 +316,34 @@ async fn a_copy_survives_a_log_that_rolls_over_meanwhile() {
     set.kill(2).await;
 }
 
+/// The source's log goes on while a member may not apply: the stream that it has is of no more use, nor is the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_the_log_left_behind_copies_anew() {
+    let (mut set, primary) = Set::of_two_with_keys().await;
+    let behind = 1 - primary;
+    let hold = set.replication(behind).hold_applying(PATIENCE).await.unwrap();
+    // More than is on its way between the two, of one key: the copy is small.
+    let long = "x".repeat(1024 * 1024);
+    for _ in 0..48 {
+        set.data(primary).write("long", &long).unwrap();
+    }
+    set.data(primary).write("last", "x").unwrap();
+    for _ in 0..5 {
+        set.data(primary).truncate();
+    }
+    drop(hold);
+    until("the copy", || {
+        let is_copied = set.data(behind).epoch() > 0 && set.data(behind).importing().is_none();
+        (is_copied && set.replication(behind).view().state == State::Secondary).then_some(())
+    })
+    .await;
+    assert_eq!(set.data(behind).value("last").as_deref(), Some("x"));
+    let primary = set.primary().await;
+    set.acknowledged(primary, "later").await;
+    until("both to have it", || set.data(1 - primary).value("later")).await;
+    set.kill(2).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_down_holds_writes_back_and_hands_over() {
     let set = Set::new(3).await;

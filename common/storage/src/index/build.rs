@@ -13,6 +13,7 @@ use crate::keyspace::{self, Ident, Range};
 use crate::scan::{Direction, Merge, RecordScan};
 use crate::snapshot::Snapshot;
 use crate::store::Shared;
+use crate::versions::Visible;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,18 +55,34 @@ fn count(shared: &Arc<Shared>, indexes: &[Ident], epoch: u64) -> Result<(), Erro
     })
 }
 
-/// Adds the entries that a complete index had at `at`. What changed later was put there by replaying the log.
+/// Adds the entries that a complete index had at `at`, whatever became of it later. What changed later was put there by replaying the
+/// log. At start-up, and while no checkpoint can begin: it would call the index complete.
 pub(crate) fn run_at(
     shared: &Arc<Shared>,
-    collection: Ident,
-    index: Ident,
+    collection: &Arc<Collection>,
+    index: &Arc<Index>,
     at: Timestamp,
 ) -> Result<(), Error> {
     let pin = shared.pins.pin_at(at);
     let pin = pin.map_err(|(oldest, newest)| Error::SnapshotUnavailable { at, oldest, newest })?;
     let snapshot = Snapshot::new(shared.clone(), pin);
-    build(shared, collection, &[index], shared.log.epoch(), &|| Ok(snapshot.clone()), &mut Manner::Past)?;
-    recount(shared, index, &snapshot)
+    let all = Range::records(collection.id.0, &value::interval::KeyRange::all());
+    let mut scan = RecordScan::new(snapshot.clone(), all, Direction::Forward);
+    loop {
+        shared.check_open()?;
+        // Checkpoints would do it, but wait.
+        let goal = shared.options.versions_bytes_max / 2;
+        if shared.versions.bytes() > goal {
+            shared.spill_in_pass(goal)?;
+        }
+        let records = scan.by_ref().take(STRETCH_RECORDS).collect::<Result<Vec<_>, Error>>()?;
+        if records.is_empty() {
+            break;
+        }
+        let stretch = Stretch { at, epoch: shared.log.epoch(), records: &records };
+        add(shared, collection, index, &stretch, &mut Manner::Past)?;
+    }
+    recount(shared, index.id.0, &snapshot)
 }
 
 /// What a build does about what it meets.
@@ -177,10 +194,11 @@ fn add(
     let live = still.by_ident(collection.id.0).and_then(|now| {
         now.indexes.iter().find(|other| other.id.0 == index.id.0 && !other.is_clustered()).cloned()
     });
-    let live = live.ok_or_else(dropped)?;
+    let past = matches!(manner, Manner::Past);
+    let live = if past { live.unwrap_or_else(|| index.clone()) } else { live.ok_or_else(dropped)? };
     live.add_multikey(multikey);
     let latest = shared.snapshot();
-    let past = matches!(manner, Manner::Past);
+    let mut spilled = Vec::new();
     let checked = matches!(manner, Manner::Checked);
     for (key, prefix_len) in entries {
         // What a batch has written about this entry since the index exists is newer knowledge.
@@ -192,8 +210,15 @@ fn add(
         if index.unique && checked && unique::find_other(&latest, &BTreeMap::new(), &key, prefix_len, &[])? {
             live.suspects.note(&key, prefix_len);
         }
-        shared.versions.put(&key, at, Some(entry_value(prefix_len)));
+        let value = Some(entry_value(prefix_len));
+        if past && shared.spill.has_newer(&key, at)? {
+            // Replay moved there what came later. Memory must not have anything older than that.
+            spilled.push(Visible { key, value, time: at });
+        } else {
+            shared.versions.put(&key, at, value);
+        }
     }
+    shared.spill.put(&spilled)?;
     drop(section);
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::fail;
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -95,6 +95,9 @@ pub(crate) struct Log {
     pub(super) epoch: AtomicU64,
     pub(super) signal: Mutex<Signal>,
     pub(super) wake: Condvar,
+    /// Held by whoever syncs a segment until it has said what is synced, or that nothing will be: the system tells of a failure once,
+    /// and a sync of the same file beside it or after it may succeed all the same. Taken after [`Log::writer`], never before it.
+    pub(super) disk: Mutex<()>,
     /// The place that the log was begun after, while it holds everything since.
     pub(super) start: Mutex<Option<OpTime>>,
     /// Times after which the log is wanted, by number of the wish.
@@ -110,6 +113,19 @@ pub(crate) struct Log {
     pub(crate) faulty: Mutex<Option<(&'static str, i32)>>,
     #[cfg(test)]
     pub(crate) faults: AtomicU64,
+    /// Called between a sync and the word of it.
+    #[cfg(test)]
+    pub(crate) amid_sync: Mutex<Option<Arc<AmidSync>>>,
+}
+
+#[cfg(test)]
+pub(crate) struct AmidSync(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+#[cfg(test)]
+impl std::fmt::Debug for AmidSync {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AmidSync")
+    }
 }
 
 /// The place that a log was begun after, and the number of its first segment.
@@ -138,13 +154,8 @@ impl Log {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
         let mut segments = list(dir)?;
         // Everything before the last segment that starts no later than `from` is not read now.
-        let mut first = 0;
-        for (index, segment) in segments.iter().enumerate() {
-            match Walk::new(super::segment::HEADER_BYTES).next(segment) {
-                Ok(Some((record, ..))) if record.at.ts <= from => first = index,
-                _ => break,
-            }
-        }
+        let is_begun = |segment: &Arc<Segment>| matches!(segment.first(), Ok(Some(at)) if at <= from);
+        let first = segments.iter().rposition(is_begun).unwrap_or(0);
         // A log that was never begun anew has the first segment of all.
         let (start, first_number) = begun.map_or((OpTime::default(), 1), |begun| begun);
         let whole = segments.first().is_none_or(|segment| segment.number == first_number);
@@ -210,6 +221,7 @@ impl Log {
             epoch: AtomicU64::new(0),
             signal: Mutex::new(Signal::default()),
             wake: Condvar::new(),
+            disk: Mutex::new(()),
             start: Mutex::new(whole.then_some(start)),
             holds: Mutex::new(BTreeMap::new()),
             synced: Condvar::new(),
@@ -221,6 +233,8 @@ impl Log {
             faulty: Mutex::new(None),
             #[cfg(test)]
             faults: AtomicU64::new(0),
+            #[cfg(test)]
+            amid_sync: Mutex::new(None),
         };
         // What was read may still be only in the page cache of a process that was killed.
         log.sync()?;
@@ -386,7 +400,10 @@ impl Log {
     /// Starts a new segment. The old one is synced first, so only the last one can have a torn tail.
     fn roll(&self, writer: &mut Writer) -> Result<(), Error> {
         fail::point("segment-full");
-        writer.segment.file.sync_all().map_err(Error::io(&writer.segment.path))?;
+        {
+            let _disk = self.disk.lock();
+            self.sync_segment(&writer.segment, &File::sync_all)?;
+        }
         writer.segment.keep_entries();
         let segment = Arc::new(Segment::create(&self.dir, writer.segment.number + 1)?);
         fail::point("segment-made");
@@ -402,25 +419,48 @@ impl Log {
             self.write_locked(&mut writer).inspect_err(|error| self.poison(error))?;
             (writer.segment.clone(), writer.written, self.epoch())
         };
+        let _disk = self.disk.lock();
         let start = std::time::Instant::now();
-        let synced = self.fault("sync").and_then(|()| segment.file.sync_data());
-        synced.map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))?;
+        self.sync_segment(&segment, &File::sync_data)?;
         fail::point("synced");
+        #[cfg(test)]
+        self.call_amid_sync();
+        // A write may have failed meanwhile.
+        self.check()?;
         self.sync_nanos.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.durable.send_if_modified(|durable| {
-            // Cut back meanwhile: what was synced is gone.
-            if durable.epoch != epoch {
+            // Cut back meanwhile: what was synced is gone. Or failed: nothing is durable any more that was not.
+            if durable.epoch != epoch || durable.failed.is_some() {
                 return false;
             }
             self.durable_ts.fetch_max(written.ts.0, Ordering::AcqRel);
-            let newer = written.ts > durable.at.ts && durable.failed.is_none();
+            let newer = written.ts > durable.at.ts;
             if newer {
                 durable.at = written;
             }
             newer
         });
         Ok(())
+    }
+
+    /// Syncs a segment, unless something failed before. Whoever holds [`Log::disk`] does, and a failure is known before it is let go.
+    pub(super) fn sync_segment(
+        &self,
+        segment: &Segment,
+        sync: &dyn Fn(&File) -> std::io::Result<()>,
+    ) -> Result<(), Error> {
+        self.check()?;
+        let synced = self.fault("sync").and_then(|()| sync(&segment.file));
+        synced.map_err(Error::io(&segment.path)).inspect_err(|error| self.poison(error))
+    }
+
+    #[cfg(test)]
+    fn call_amid_sync(&self) {
+        let hook = self.amid_sync.lock().clone();
+        if let Some(hook) = hook {
+            (hook.0)();
+        }
     }
 
     /// From here on nothing is accepted and nobody is told that anything is durable.
@@ -489,12 +529,19 @@ impl Log {
         let held = self.holds.lock().values().min().copied().unwrap_or(Timestamp::MAX);
         let mut total = self.bytes();
         let mut dropped = false;
-        for segment in self.segments() {
-            let is_last = self.segments.read().len() <= 1;
+        let segments = self.segments();
+        for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+            if total <= bytes_max {
+                break;
+            }
             let needed =
                 if total > bytes_max.saturating_mul(HELD_TIMES_MAX) { needed } else { needed.min(held) };
-            let old = segment.times()?.is_some_and(|(_, last)| last <= needed);
-            if total <= bytes_max || is_last || !old {
+            // Read only where the beginning of the next one does not settle it. The last record stays: the log has to say where it ends.
+            let old = match next.first()? {
+                Some(first) => first <= needed || segment.last()?.is_some_and(|last| last <= needed),
+                None => false,
+            };
+            if !old {
                 break;
             }
             total -= segment.len();

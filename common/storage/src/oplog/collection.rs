@@ -38,7 +38,13 @@ fn first_at(key: &[u8]) -> Option<Timestamp> {
     }
 }
 
-/// A scan over entries.
+/// Whether a range begins right behind a record: whoever asks for that has the record and goes on with what follows it.
+fn goes_on(start: &[u8]) -> bool {
+    start.len() == KEY_BYTES + 1 && start.last() == Some(&0)
+}
+
+/// A scan over entries: what the log still has of a range. One that goes on behind a record ends with [`Error::OplogPositionLost`] if
+/// what follows it may be gone, for there would be a gap.
 pub(crate) struct LogScan {
     cursor: Result<Option<OplogCursor>, Option<Error>>,
     range: KeyRange,
@@ -54,8 +60,9 @@ impl LogScan {
             Direction::Forward => match first_at(&range.start) {
                 None => Ok(None),
                 Some(from) => match reader.after(Timestamp(from.0.saturating_sub(1))) {
-                    // What is there of the range.
-                    Err(Error::OplogPositionLost { .. }) => reader.after(Timestamp::ZERO).map(Some),
+                    Err(Error::OplogPositionLost { .. }) if !goes_on(&range.start) => {
+                        reader.after(Timestamp::ZERO).map(Some)
+                    }
                     other => other.map(Some),
                 },
             },

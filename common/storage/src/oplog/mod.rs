@@ -14,6 +14,8 @@ mod segment;
 pub(crate) mod side;
 mod sync;
 
+#[cfg(test)]
+pub(crate) use append::AmidSync;
 pub use append::Durable;
 pub(crate) use append::{Begun, Log, LogStats};
 pub use changes::{Change, ChangeKind, Changes};

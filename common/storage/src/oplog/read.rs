@@ -2,7 +2,7 @@
 
 use super::append::Log;
 use super::record::Record;
-use super::segment::{Segment, Walk};
+use super::segment::{HEADER_BYTES, Segment, Walk};
 use crate::snapshot::document;
 use crate::{Direction, Error};
 use std::sync::Arc;
@@ -34,33 +34,36 @@ impl OplogReader {
     /// [`Error::OplogPositionLost`] when entries after `after` are gone already; not for [`Timestamp::ZERO`], which means from the oldest.
     pub fn after(&self, after: Timestamp) -> Result<OplogCursor, Error> {
         let epoch = self.log.epoch();
-        // While nothing was removed, what is after its beginning is there.
-        let begun = self.log.start();
         let segments = self.log.segments();
+        // Looked at last: while nothing was removed, what is after its beginning is there.
+        let begun = self.log.start();
         let lost = |first: Timestamp| match begun {
             Some(begun) => after < begun.ts,
             None => first > after.next(),
         };
-        let mut start = None;
-        for segment in &segments {
-            match segment.times()? {
-                Some((first, last)) => {
-                    if start.is_none() && after != Timestamp::ZERO && lost(first) {
-                        return Err(Error::OplogPositionLost { at: after, oldest: first });
-                    }
-                    start = Some(segment.clone());
-                    if last > after {
+        // The newest that begins no later has the place. Only the first record of each is looked at: nobody waits for a whole log to
+        // be read.
+        let (mut holds, mut oldest) = (None, None);
+        if after != Timestamp::ZERO {
+            for segment in segments.iter().rev() {
+                match segment.first()? {
+                    Some(first) if first <= after => {
+                        holds = Some(segment);
                         break;
                     }
-                }
-                None => {
-                    start.get_or_insert_with(|| segment.clone());
+                    Some(first) => oldest = Some(first),
+                    None => {}
                 }
             }
         }
-        let segment = start.ok_or(Error::Closed)?;
-        let walk = Walk::new(segment.place_after(after)?);
-        let way = Way::Forward { segment, walk };
+        let (segment, offset) = match (holds, oldest) {
+            (Some(segment), _) => (segment, segment.place_after(after)?),
+            (None, Some(oldest)) if lost(oldest) => {
+                return Err(Error::OplogPositionLost { at: after, oldest });
+            }
+            (None, _) => (segments.first().ok_or(Error::Closed)?, HEADER_BYTES),
+        };
+        let way = Way::Forward { segment: segment.clone(), walk: Walk::new(offset) };
         Ok(OplogCursor { log: self.log.clone(), after, epoch, way, bare: false })
     }
 
@@ -73,7 +76,13 @@ impl OplogReader {
         let visible = *self.log.visible().borrow();
         self.log.write_out().ok();
         let bound = before.min(visible.next());
-        let way = Way::Backward { segments: self.log.segments(), stretches: None, records: Vec::new() };
+        let mut segments = self.log.segments();
+        while let Some(newest) = segments.last()
+            && newest.first()?.is_none_or(|first| first >= bound)
+        {
+            segments.pop();
+        }
+        let way = Way::Backward { segments, stretches: None, records: Vec::new() };
         Ok(OplogCursor { log: self.log.clone(), after: bound, epoch, way, bare: false })
     }
 
@@ -115,7 +124,8 @@ impl OplogReader {
     }
 }
 
-/// A position in the log.
+/// A position in the log. One that goes forward and that the log has left behind ends with [`Error::OplogPositionLost`], again and
+/// again: `None` means that there is nothing more.
 #[derive(Debug)]
 pub struct OplogCursor {
     log: Arc<Log>,
@@ -185,14 +195,19 @@ impl OplogCursor {
                     }
                 }
                 None => {
-                    let number = segment.number + 1;
-                    let next = self.log.segments().into_iter().find(|other| other.number == number);
+                    let number = segment.number;
+                    let next = self.log.segments().into_iter().find(|other| other.number > number);
                     // A segment that has a successor does not grow any more, but it may have since the walk ended.
                     if next.is_some() && walk.offset() < segment.len() {
                         continue;
                     }
                     if let Some(next) = next {
-                        *walk = Walk::new(super::segment::HEADER_BYTES);
+                        if next.number != number + 1 {
+                            // What came in between was dropped while this one was read.
+                            let oldest = next.first()?.unwrap_or(visible);
+                            return Err(Error::OplogPositionLost { at: self.after, oldest });
+                        }
+                        *walk = Walk::new(HEADER_BYTES);
                         *segment = next;
                     } else if !wrote {
                         self.log.write_out()?;
@@ -228,7 +243,7 @@ impl OplogCursor {
                 }
                 None => match segments.pop() {
                     Some(segment) => {
-                        let list = segment.stretches()?;
+                        let list = segment.stretches(self.after)?;
                         *stretches = Some((segment, list));
                     }
                     None => return Ok(None),

@@ -21,13 +21,16 @@ impl Log {
     /// Where the record of that time ends; `None` if there is none of that time and term.
     pub(crate) fn place(&self, at: OpTime) -> Result<Option<Place>, Error> {
         for segment in self.segments().into_iter().rev() {
-            if segment.times()?.is_none_or(|(first, _)| first > at.ts) {
+            if segment.first()?.is_none_or(|first| first > at.ts) {
                 continue;
             }
             let mut walk = Walk::new(segment.place_after(at.ts)?);
             while let Some((record, offset, length)) = walk.next(&segment)? {
                 if record.at == at {
                     return Ok(Some(Place { segment, end: offset + length as u64 }));
+                }
+                if record.at.ts > at.ts {
+                    break;
                 }
             }
             return Ok(None);
@@ -63,7 +66,10 @@ impl Log {
             segment.remove()?;
             sync_dir(&self.dir)?;
         }
-        place.segment.cut(place.end, to.ts)?;
+        // Until the epoch has changed: nobody says of what is gone that it is synced.
+        let disk = self.disk.lock();
+        self.check()?;
+        place.segment.cut(place.end, to.ts).inspect_err(|error| self.poison(error))?;
         writer.segment = place.segment.clone();
         writer.written = to;
         self.buffer.lock().last = to;
@@ -74,6 +80,7 @@ impl Log {
             self.cuts.lock().push(to.ts);
             self.epoch.store(durable.epoch, Ordering::Release);
         });
+        drop(disk);
         self.signal.lock().wanted = to.ts;
         self.release_all();
         self.visible.send_replace(to.ts);
@@ -87,6 +94,7 @@ impl Log {
         self.write_locked(&mut writer)?;
         let old = self.segments();
         let number = writer.segment.number + 1;
+        let disk = self.disk.lock();
         let fresh = Arc::new(Segment::create(&self.dir, number)?);
         *self.segments.write() = vec![fresh.clone()];
         for segment in old {
@@ -104,6 +112,7 @@ impl Log {
             self.cuts.lock().push(Timestamp::ZERO);
             self.epoch.store(durable.epoch, Ordering::Release);
         });
+        drop(disk);
         self.signal.lock().wanted = after.ts;
         self.release_all();
         self.visible.send_replace(after.ts);

@@ -21,6 +21,8 @@ pub(crate) const HEADER_BYTES: u64 = 24;
 pub(super) const MARK_BYTES: u64 = 64 * 1024;
 /// Read at once while going through a segment.
 const READ_BYTES: usize = 256 * 1024;
+/// Read at once for a single record.
+const FIRST_BYTES: usize = 4 * 1024;
 
 /// A segment.
 #[derive(Debug)]
@@ -189,9 +191,12 @@ impl Segment {
         Ok(self.marks.lock().entries)
     }
 
-    /// Takes a record into the sparse index. In order, and only once each.
+    /// Takes a record into the sparse index if it is the next one: whoever appends and whoever reads may come with the same.
     pub(super) fn note(&self, at: Timestamp, offset: u64, length: u64, has_entry: bool) {
         let mut marks = self.marks.lock();
+        if marks.known != offset {
+            return;
+        }
         marks.entries += u64::from(has_entry);
         if marks.places.last().is_none_or(|(_, place)| offset >= place + MARK_BYTES) {
             marks.places.push((at, offset));
@@ -208,19 +213,29 @@ impl Segment {
         }
         let mut walk = Walk::new(from);
         while let Some((record, offset, length)) = walk.next(self)? {
-            // The appender may have noted it meanwhile.
-            if self.marks.lock().known == offset {
-                self.note(record.at.ts, offset, length as u64, !record.entry.is_empty());
-            }
+            self.note(record.at.ts, offset, length as u64, !record.entry.is_empty());
         }
         Ok(())
     }
 
-    /// Time of the first and the last record; `None` while there is none.
-    pub(super) fn times(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+    /// Time of the first record; `None` while there is none. No other record is looked at.
+    pub(super) fn first(&self) -> Result<Option<Timestamp>, Error> {
+        let known = self.marks.lock().places.first().map(|(first, _)| *first);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let found = Walk::short(HEADER_BYTES).next(self)?;
+        Ok(found.map(|(record, offset, length)| {
+            self.note(record.at.ts, offset, length as u64, !record.entry.is_empty());
+            record.at.ts
+        }))
+    }
+
+    /// Time of the last record; `None` while there is none. Goes through the segment, unless that was done before.
+    pub(super) fn last(&self) -> Result<Option<Timestamp>, Error> {
         self.index()?;
         let marks = self.marks.lock();
-        Ok(marks.places.first().map(|(first, _)| (*first, marks.last)))
+        Ok((!marks.places.is_empty()).then_some(marks.last))
     }
 
     /// Where to start reading for the first record after `at`.
@@ -234,12 +249,13 @@ impl Segment {
             .map_or(HEADER_BYTES, |(_, place)| *place))
     }
 
-    /// The stretches between the places of the sparse index.
-    pub(super) fn stretches(&self) -> Result<Vec<(u64, u64)>, Error> {
+    /// The stretches between the places of the sparse index, as far as they begin before a time.
+    pub(super) fn stretches(&self, before: Timestamp) -> Result<Vec<(u64, u64)>, Error> {
         self.index()?;
         let marks = self.marks.lock();
         let ends = marks.places.iter().skip(1).map(|(_, place)| *place).chain([marks.known]);
-        Ok(marks.places.iter().map(|(_, place)| *place).zip(ends).collect())
+        let starts = marks.places.iter().take_while(|(at, _)| *at < before).map(|(_, place)| *place);
+        Ok(starts.zip(ends).collect())
     }
 
     pub(super) fn corrupt(&self, offset: u64, reason: &str) -> Error {
@@ -260,11 +276,18 @@ impl Segment {
 pub(super) struct Walk {
     offset: u64,
     buffer: Bytes,
+    /// Read at once.
+    step: usize,
 }
 
 impl Walk {
     pub(super) fn new(offset: u64) -> Walk {
-        Walk { offset, buffer: Bytes::new() }
+        Walk { offset, buffer: Bytes::new(), step: READ_BYTES }
+    }
+
+    /// For one record.
+    fn short(offset: u64) -> Walk {
+        Walk { step: FIRST_BYTES, ..Walk::new(offset) }
     }
 
     pub(super) fn offset(&self) -> u64 {
@@ -273,7 +296,7 @@ impl Walk {
 
     /// The next record, its offset and its length; `None` at the end of what is written.
     pub(super) fn next(&mut self, segment: &Segment) -> Result<Option<(Record, u64, usize)>, Error> {
-        let mut wanted = READ_BYTES;
+        let mut wanted = self.step;
         loop {
             match Record::parse(&self.buffer) {
                 Parsed::Record(record, length) => {

@@ -3,6 +3,7 @@
 mod aside;
 mod collation;
 mod concurrent;
+mod cursor;
 mod ddl;
 mod disk;
 mod golden;
@@ -12,6 +13,8 @@ mod kinds;
 mod model;
 mod oplog;
 mod pair;
+mod rebuild;
 mod replica;
 mod rollback;
+mod syncs;
 mod torn;

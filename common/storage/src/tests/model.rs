@@ -94,6 +94,8 @@ struct Run {
     held: Vec<(Snapshot, State)>,
     engine: EngineKind,
     majority: Arc<AtomicU64>,
+    /// For versions in memory. A small one has the store make checkpoints and spill of its own accord, and replay spill.
+    budget: Option<usize>,
 }
 
 fn open(
@@ -101,8 +103,10 @@ fn open(
     base: &Option<Fragile>,
     engine: EngineKind,
     majority: &Arc<AtomicU64>,
+    budget: Option<usize>,
 ) -> Result<Store, Error> {
     let mut options = options(dir, engine);
+    options.versions_bytes_max = budget.unwrap_or(options.versions_bytes_max);
     let majority = majority.clone();
     options.majority_point = Some(Arc::new(move || Timestamp(majority.load(Ordering::SeqCst))));
     match base {
@@ -115,10 +119,10 @@ fn open(
 }
 
 impl Run {
-    fn new(base: Option<Fragile>, engine: EngineKind) -> Run {
+    fn new(base: Option<Fragile>, engine: EngineKind, budget: Option<usize>) -> Run {
         let dir = tempfile::tempdir().unwrap();
         let majority = Arc::new(AtomicU64::new(u64::MAX));
-        let store = open(dir.path(), &base, engine, &majority).unwrap();
+        let store = open(dir.path(), &base, engine, &majority, budget).unwrap();
         let mut run = Run {
             dir,
             base,
@@ -128,6 +132,7 @@ impl Run {
             held: Vec::new(),
             engine,
             majority,
+            budget,
         };
         for name in NAMES {
             run.create(name);
@@ -209,7 +214,8 @@ impl Run {
         self.held.clear();
         self.store = None;
         self.base = base;
-        self.store = Some(open(self.dir.path(), &self.base, self.engine, &self.majority).unwrap());
+        let opened = open(self.dir.path(), &self.base, self.engine, &self.majority, self.budget);
+        self.store = Some(opened.unwrap());
         self.store().resume_builds().unwrap();
         assert_state(self.store(), &self.state);
     }
@@ -245,6 +251,8 @@ impl Run {
                 self.create(NAMES[collection]);
             }
             Step::Checkpoint => self.store().force_checkpoint().unwrap(),
+            // The store's own checkpoints must not meet it.
+            Step::FailingCheckpoint(_) if self.budget.is_some() => {}
             Step::FailingCheckpoint(writes) => {
                 if let Some(base) = self.base.clone() {
                     base.fail_after(Some(writes));
@@ -278,6 +286,12 @@ impl Run {
                 self.store().shared.spill_to(keep).unwrap();
             }
             Step::RollBack(back) => self.roll_back(back),
+            Step::Crash(_, keep) if self.budget.is_some() => {
+                self.held.clear();
+                self.store = None;
+                let left = self.base.as_ref().map(|base| base.crash(keep));
+                self.reopen(left);
+            }
             Step::Crash(writes, keep) => {
                 let Some(base) = self.base.clone() else { return };
                 base.fail_after(Some(writes));
@@ -325,7 +339,11 @@ impl Run {
         // Any time that the store says it still has.
         let oldest = self.store().oldest_readable();
         for (at, state) in self.history.range(oldest..).take(3) {
-            self.check(&self.store().snapshot_at(*at).unwrap(), state);
+            match self.store().snapshot_at(*at) {
+                Ok(snapshot) => self.check(&snapshot, state),
+                // A checkpoint of the store's own came in between.
+                Err(error) => assert!(*at < self.store().oldest_readable(), "{error}"),
+            }
         }
     }
 
@@ -362,8 +380,8 @@ impl Run {
     }
 }
 
-fn run(base: Option<Fragile>, engine: EngineKind, steps: Vec<Step>) {
-    let mut run = Run::new(base, engine);
+fn run(base: Option<Fragile>, engine: EngineKind, budget: Option<usize>, steps: Vec<Step>) {
+    let mut run = Run::new(base, engine, budget);
     for step in steps {
         run.step(step);
     }
@@ -377,7 +395,7 @@ proptest! {
 
     #[test]
     fn any_interleaving_over_a_crashing_base(steps in steps()) {
-        run(Some(Fragile::default()), EngineKind::Sled, steps);
+        run(Some(Fragile::default()), EngineKind::Sled, None, steps);
     }
 }
 
@@ -386,11 +404,20 @@ proptest! {
 
     #[test]
     fn any_interleaving_over_sled(steps in steps()) {
-        run(None, EngineKind::Sled, steps);
+        run(None, EngineKind::Sled, None, steps);
     }
 
     #[test]
     fn any_interleaving_over_fjall(steps in steps()) {
-        run(None, EngineKind::Fjall, steps);
+        run(None, EngineKind::Fjall, None, steps);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_interleaving_in_little_memory(steps in steps(), budget in 8_000..60_000_usize) {
+        run(Some(Fragile::default()), EngineKind::Sled, Some(budget), steps);
     }
 }
