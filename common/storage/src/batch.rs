@@ -407,7 +407,8 @@ impl Batch {
         if self.logged.is_empty() {
             return Ok(shared.log.last());
         }
-        shared.throttle()?;
+        let bytes = crate::brake::cost(&self.writes);
+        let _admitted = shared.throttle(bytes, Some(self.snapshot.timestamp()))?;
         let Batch { snapshot, writes, logged, deltas, unique, multikey, touched, numbers } = self;
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
         let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());

@@ -87,6 +87,9 @@ pub enum Error {
     /// The disk is full. Where the log was hit by it this is as [`Error::Poisoned`], else it ends when there is room again.
     #[error("writes are refused, the disk is full: {reason}")]
     DiskFull { reason: String },
+    /// Memory for recent versions is full, and nothing leaves it.
+    #[error("writes are refused, the memory for recent versions (--versionsMB) is full: {reason}")]
+    MemoryFull { reason: String },
     #[error("storage is closed")]
     Closed,
     #[error("{path}: {source}")]
@@ -136,6 +139,7 @@ impl Error {
             Error::Locked { .. } => Fault::new(Code::DBPathInUse, text),
             Error::Value(fault) => fault.clone(),
             Error::DiskFull { .. } => Fault::new(Code::OutOfDiskSpace, text),
+            Error::MemoryFull { .. } => Fault::new(Code::ExceededMemoryLimit, text),
             Error::Io { .. } | Error::Base(_) if Failure::of(self).disk_full => {
                 Fault::new(Code::OutOfDiskSpace, text)
             }

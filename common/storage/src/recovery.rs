@@ -5,6 +5,7 @@
 use crate::Error;
 use crate::base::Engine;
 use crate::batch::{document_id, entry_value, index_change_accepted};
+use crate::brake::Brake;
 use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
@@ -162,6 +163,7 @@ pub(crate) fn recover(
         control,
         catalog: ArcSwap::from_pointee(catalog),
         checkpointer: Checkpointer::new(checkpoint),
+        brake: Brake::default(),
         room: Room::default(),
         term: AtomicI64::new(term),
         writable: AtomicBool::new(options.writable),

@@ -2,6 +2,7 @@
 
 use crate::base::{self, Cached, Engine, Guarded, Health, guard};
 use crate::batch::Batch;
+use crate::brake::Brake;
 use crate::capped::NumberTable;
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub control: Control,
     pub catalog: ArcSwap<Catalog>,
     pub checkpointer: Checkpointer,
+    pub brake: Brake,
     pub room: Room,
     pub term: AtomicI64,
     /// Whether commits of this member's own are taken; changed only in the commit section.
@@ -373,6 +375,7 @@ impl Store {
         let shared = &self.shared;
         let LogStats { syncs, sync_nanos, written_bytes, waits } = shared.log.stats();
         let checkpoint = shared.checkpointer.stats();
+        let (throttled, throttled_micros) = shared.brake.stats();
         let SpillStats { keys, bytes, total_bytes } = shared.spill.stats();
         let (pinned_snapshots, oldest_pinned) = shared.pins.oldest();
         StoreStats {
@@ -395,8 +398,8 @@ impl Store {
             spilled_versions: keys,
             spilled_bytes: bytes,
             spilled_total_bytes: total_bytes,
-            throttled: checkpoint.throttled,
-            throttled_micros: checkpoint.throttled_micros,
+            throttled,
+            throttled_micros,
         }
     }
 }
