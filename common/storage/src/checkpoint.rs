@@ -31,6 +31,8 @@ const BASE_BYTES_FREE: u64 = 64 * 1024 * 1024;
 /// of what it holds more.
 const CLEAN_WAIT_MIN: Duration = Duration::from_millis(20);
 const CLEAN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Rounds that remove what was dropped, while nothing else is to be done.
+const PURGE_EVERY: Duration = Duration::from_millis(20);
 /// A failed base is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -128,7 +130,9 @@ impl Shared {
             let urgent = {
                 let mut wish = self.checkpointer.wish.lock();
                 if !wish.stop && !wish.urgent {
-                    self.checkpointer.wake.wait_for(&mut wish, self.options.checkpoint_interval / 4);
+                    let purge = if self.purge.is_due() { PURGE_EVERY } else { Duration::MAX };
+                    let time = purge.min(self.options.checkpoint_interval / 4);
+                    self.checkpointer.wake.wait_for(&mut wish, time);
                 }
                 if wish.stop {
                     return;
@@ -136,7 +140,14 @@ impl Shared {
                 std::mem::take(&mut wish.urgent)
             };
             let much = self.versions.bytes() > self.options.versions_bytes_max / EARLY_PART;
-            if !urgent && !much && last.elapsed() < self.options.checkpoint_interval {
+            let early = much && last.elapsed() >= self.options.checkpoint_interval / 4;
+            if !urgent && !early && last.elapsed() < self.options.checkpoint_interval {
+                if self.purge.is_due()
+                    && let Err(error) = self.purge_next()
+                {
+                    tracing::error!(%error, "what was dropped could not be removed");
+                    self.pause(RETRY_AFTER);
+                }
                 continue;
             }
             last = Instant::now();
@@ -281,7 +292,7 @@ impl Shared {
         self.checkpointer.count.fetch_add(1, Ordering::Relaxed);
         self.checkpointer.millis.store(start.elapsed().as_millis() as u64, Ordering::Relaxed);
         tracing::debug!(%at, millis = start.elapsed().as_millis() as u64, "checkpoint");
-        self.purge_dropped(at)?;
+        self.purge_dropped()?;
         match self.options.engine {
             EngineKind::Sled | EngineKind::Fjall => {
                 let kept = self.options.oplog_min_retention.as_secs();

@@ -105,6 +105,9 @@ pub enum Error {
     /// The base engine failed.
     #[error("storage base: {0}")]
     Base(String),
+    /// Files of the base could not be synced: what was written since they last were may be on no disk, whatever is read.
+    #[error("storage base could not be synced: {0}")]
+    Unsynced(String),
     /// Bytes that we wrote ourselves do not read back.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
@@ -151,6 +154,7 @@ impl Error {
             | Error::Format { .. }
             | Error::EngineMismatch { .. }
             | Error::Base(_)
+            | Error::Unsynced(_)
             | Error::Damaged(_) => Fault::internal(text),
         }
     }

@@ -21,6 +21,7 @@ use crate::oplog::{Begun, Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
 use crate::predicate::Predicates;
+use crate::purge::Purge;
 use crate::rollback::NEXT_IDENT;
 use crate::room::Room;
 use crate::scan::Direction;
@@ -35,7 +36,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Instant;
 use types::{Timestamp, Uuid};
 
@@ -164,6 +165,8 @@ pub(crate) fn recover(
         catalog: ArcSwap::from_pointee(catalog),
         checkpointer: Checkpointer::new(checkpoint),
         brake: Brake::default(),
+        purge: Purge::default(),
+        conflicts: AtomicU64::new(0),
         room: Room::default(),
         term: AtomicI64::new(term),
         writable: AtomicBool::new(options.writable),

@@ -50,9 +50,7 @@ impl Fjall {
                 .expect_point_read_hits(true)
         };
         let values = db.keyspace("values", options).map_err(failed)?;
-        let engine = Fjall { db, values, memtable };
-        engine.flush()?;
-        Ok(engine)
+        Ok(Fjall { db, values, memtable })
     }
 
     /// Waits while too many memtables are in memory.
@@ -106,7 +104,8 @@ impl Engine for Fjall {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.db.persist(PersistMode::SyncAll).map_err(failed)
+        self.db.persist(PersistMode::Buffer).map_err(failed)?;
+        self.db.persist(PersistMode::SyncAll).map_err(|error| Error::Unsynced(error.to_string()))
     }
 
     fn size(&self) -> u64 {

@@ -55,10 +55,8 @@ impl Sled {
         let pieces = db.open_tree(b"pieces").map_err(failed)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(Error::io(&path))?;
-        let engine =
-            Sled { db, values, pieces, file, dir: dir.to_owned(), synced_blobs: Mutex::new(HashSet::new()) };
-        engine.flush()?;
-        Ok(engine)
+        let synced_blobs = Mutex::new(HashSet::new());
+        Ok(Sled { db, values, pieces, file, dir: dir.to_owned(), synced_blobs })
     }
 
     fn put(&self, key: &Bytes, value: &Bytes) -> Result<(), Error> {
@@ -169,9 +167,12 @@ impl Engine for Sled {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.db.flush().map_err(failed)?;
-        self.sync_blobs()?;
-        self.file.sync_all().map_err(Error::io(self.dir.join("db")))
+        let handed = self.db.flush().map_err(failed);
+        // Also after a failure: it may have been one of syncing.
+        let unsynced = |error: Error| Error::Unsynced(error.to_string());
+        self.sync_blobs().map_err(unsynced)?;
+        self.file.sync_all().map_err(Error::io(self.dir.join("db"))).map_err(unsynced)?;
+        handed.map(drop)
     }
 
     fn size(&self) -> u64 {

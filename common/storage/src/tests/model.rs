@@ -25,7 +25,7 @@ enum Step {
     DropIndex(usize, usize),
     Recreate(usize),
     Checkpoint,
-    /// A checkpoint that fails after so many writes.
+    /// A checkpoint that fails after so many writes; where it was a sync that failed, the store ends, and what was not synced is lost.
     FailingCheckpoint(usize),
     Hold,
     Release(usize),
@@ -209,6 +209,7 @@ impl Run {
         self.held.clear();
         self.store = None;
         self.base = base;
+        forget_damage(self.dir.path());
         self.store = Some(open(self.dir.path(), &self.base, self.engine, &self.majority).unwrap());
         self.store().resume_builds().unwrap();
         assert_state(self.store(), &self.state);
@@ -250,6 +251,10 @@ impl Run {
                     base.fail_after(Some(writes));
                     self.store().force_checkpoint().ok();
                     base.fail_after(None);
+                    if self.store().damage().is_some() {
+                        assert!(self.store().force_checkpoint().is_err(), "tried again");
+                        self.reopen(Some(base.crash(0)));
+                    }
                 }
             }
             Step::Hold => self.held.push((self.store().snapshot(), self.state.clone())),
