@@ -3,6 +3,7 @@
 
 use super::LogRecord;
 use super::group::{Group, is_command};
+use crate::brake::Admitted;
 use crate::{Error, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,16 +63,17 @@ impl Store {
                 shared.keep_marks()?;
             }
         }
-        let _admitted = shared.throttle(bytes_of(records), None)?;
-        self.apply_all(records).inspect_err(|error| match error {
+        let admitted = shared.throttle(bytes_of(records), None)?;
+        self.apply_all(records, admitted).inspect_err(|error| match error {
             Error::Closed => {}
             error => shared.log.poison(error),
         })?;
         Ok(last)
     }
 
-    fn apply_all(&self, records: &[LogRecord]) -> Result<(), Error> {
+    fn apply_all(&self, records: &[LogRecord], admitted: Admitted<'_>) -> Result<(), Error> {
         let shared: &Arc<_> = &self.shared;
+        let mut admitted = Some(admitted);
         let mut rest = records;
         while !rest.is_empty() {
             let mut length = 0;
@@ -87,6 +89,8 @@ impl Store {
             }
             rest = others;
             if let Some((command, others)) = rest.split_first() {
+                // It may wait for an index build, and that for room in memory.
+                drop(admitted.take());
                 shared.apply_command(command)?;
                 rest = others;
             }
