@@ -160,10 +160,11 @@ impl Shared {
         let over = ((used - slow) as f64 / (max - slow).max(1) as f64).min(1.0);
         let times = (bytes as f64 / SLOW_BYTES as f64).clamp(1.0, SLOW_TIMES_MAX);
         let until = start + SLOW_MAX.mul_f64(over * over * times);
+        // Others that are let in wake it as well: only what left memory counts.
+        let rounds = self.brake.rounds.load(Ordering::Acquire);
         let mut line = self.brake.line.lock();
         while self.versions.bytes() > slow && !self.brake.freed.wait_until(&mut line, until).timed_out() {
-            if bytes <= SLOW_BYTES {
-                // A round was freed.
+            if bytes <= SLOW_BYTES && self.brake.rounds.load(Ordering::Acquire) != rounds {
                 return;
             }
         }
@@ -172,6 +173,11 @@ impl Shared {
     /// Waits until what came before is in and this fits.
     fn stand_in_line(&self, bytes: usize, snapshot: Option<Timestamp>) -> Result<Admitted<'_>, Error> {
         let brake = &self.brake;
+        if !brake.is_used()
+            && let Some(admitted) = self.admit(bytes)
+        {
+            return Ok(admitted);
+        }
         let place = Place::take(brake);
         let (mut rounds, mut last) = (brake.rounds.load(Ordering::Acquire), Instant::now());
         let mut line = brake.line.lock();
