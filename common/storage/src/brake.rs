@@ -26,7 +26,7 @@ const SLOW_TIMES_MAX: f64 = 6.0;
 /// Whoever waits looks again this often, beside when it is told.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Nothing has left memory for so long: it is not to be expected any more.
-const STUCK_AFTER: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 30 });
+const STUCK_AFTER: Duration = Duration::from_secs(if cfg!(test) { 6 } else { 30 });
 
 /// What writes will take in memory.
 pub(crate) fn cost<'a>(writes: impl IntoIterator<Item = (&'a Bytes, &'a Value)>) -> usize {

