@@ -166,17 +166,18 @@ mod tests {
         let collection = store.catalog().get(&ns).unwrap().clone();
         let insert = |id: i32, snapshot| {
             let mut batch = store.batch(snapshot);
-            batch.insert(&collection, &rawdoc! { "_id": id, "pad": "p".repeat(50_000) }).unwrap();
+            batch.insert(&collection, &rawdoc! { "_id": id, "pad": "p".repeat(50_000) })?;
             batch.commit(CommitMeta::default())
         };
         let held = store.snapshot();
+        insert(1000, store.snapshot()).unwrap();
+        assert!(matches!(insert(1000, held.clone()), Err(storage::Error::WriteConflict)));
         for id in 0..100 {
             let start = Instant::now();
             while insert(id, store.snapshot()).is_err() {
                 assert!(start.elapsed() < Duration::from_secs(20));
             }
         }
-        assert!(matches!(insert(0, held.clone()), Err(storage::Error::WriteConflict)));
         let status = crate::host::storage(&store.metrics());
         let spill = status.get_document("spill").unwrap();
         assert!(spill.get_i64("bytes").unwrap() > 1 << 20, "{status}");
@@ -187,7 +188,7 @@ mod tests {
         assert!(status.get_i64("writeConflicts").unwrap() > 0);
         assert!(status.get_document("checkpoint").unwrap().get_i64("urgent").unwrap() > 0);
         let snapshots = status.get_document("snapshots").unwrap();
-        assert_eq!(snapshots.get_i64("expired").unwrap(), 1, "{status}");
+        assert!(snapshots.get_i64("expired").unwrap() > 0, "{status}");
         assert!(snapshots.get_timestamp("floor").is_ok());
         assert!(status.get_document("oplog").unwrap().get_timestamp("durable").unwrap().time > 0);
         drop(held);
@@ -197,7 +198,7 @@ mod tests {
         for name in ["spill_bytes", "throttled_total", "throttled_micros_total", "checkpoints_urgent_total"] {
             assert!(figure(&metrics, &format!("shoal_storage_{name}")) > 0, "{name}");
         }
-        assert_eq!(figure(&metrics, "shoal_storage_snapshots_expired_total"), 1);
+        assert!(figure(&metrics, "shoal_storage_snapshots_expired_total") > 0);
         assert!(figure(&metrics, "shoal_storage_write_conflicts_total") > 0);
         let pinned = figure(&metrics, "shoal_storage_oldest_pinned_seconds");
         assert_eq!(pinned, i64::from(held.timestamp().seconds()));

@@ -64,7 +64,7 @@ fn a_large_collection_goes_while_others_are_checkpointed() {
         store.close().unwrap();
         let close = start.elapsed();
         println!("{engine:?}: checkpoint {checkpoint:?}, close {close:?}");
-        assert!(checkpoint.max(close) < Duration::from_secs(1), "{engine:?}: {checkpoint:?} {close:?}");
+        assert!(checkpoint.max(close) < Duration::from_secs(5), "{engine:?}: {checkpoint:?} {close:?}");
         drop(store);
         // The mark stands until all of it is gone, and nobody has to ask.
         let store = Store::open(options).unwrap();
