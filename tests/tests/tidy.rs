@@ -135,6 +135,44 @@ fn pure_crates_are_pure() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The files of a folder of tests that its `mod.rs`, or the file beside it, does not name: nobody compiles them.
+#[test]
+fn no_test_is_left_out() {
+    let mut wrong = Vec::new();
+    let mut folders = BTreeSet::new();
+    for folder in ["bench", "client", "common", "configsvr", "mongos", "proto", "shardsvr"] {
+        for file in sources(&root().join(folder)) {
+            let mut above = file.ancestors().skip(1).take_while(|path| !path.ends_with("src"));
+            let is_inside = file.components().any(|part| part.as_os_str() == "src");
+            if is_inside && above.any(|path| path.ends_with("tests")) {
+                folders.insert(file.parent().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(folders.iter().any(|folder| folder.ends_with("storage/src/tests")));
+    for folder in folders {
+        let own = folder.join("mod.rs");
+        let named = if own.exists() { own } else { folder.with_extension("rs") };
+        let text = fs::read_to_string(&named).unwrap_or_else(|error| panic!("{}: {error}", named.display()));
+        let names: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| {
+                let line = line.trim().trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+                line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';')
+            })
+            .collect();
+        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            let is_code = path.is_dir() || path.extension().is_some_and(|kind| kind == "rs");
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            if is_code && name != "mod" && !names.contains(name) {
+                wrong.push(format!("{} does not name {name}", shown(&named)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_module_says_what_it_is() {
     let mut wrong = Vec::new();

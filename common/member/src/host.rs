@@ -3,6 +3,7 @@
 use crate::Member;
 use bson::{Document, doc};
 use frontend::{Gossip, Hello, LastWrite, MemberHello, Role};
+use storage::StoreStats;
 use types::{OpTime, Timestamp};
 
 /// What hello says.
@@ -85,11 +86,51 @@ pub fn own_address(replication: &repl::Replication) -> Option<rpc::SetAddress> {
     })
 }
 
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// What the store says of itself.
+pub(crate) fn storage(stats: &StoreStats) -> Document {
+    let mut snapshots = doc! {
+        "pinned": count(stats.pinned_snapshots as u64),
+        "floor": bson::Timestamp::from(stats.floor),
+        "expired": count(stats.snapshots_expired),
+    };
+    if let Some(oldest) = stats.oldest_pinned {
+        snapshots.insert("oldestPinned", bson::Timestamp::from(oldest));
+    }
+    doc! {
+        "versions": { "bytes": count(stats.versions_bytes as u64), "count": count(stats.versions_count as u64) },
+        "base": { "bytes": count(stats.base_bytes) },
+        "oplog": {
+            "bytes": count(stats.oplog_bytes),
+            "syncs": count(stats.syncs),
+            "syncMicros": count(stats.sync_nanos / 1_000),
+            "waits": count(stats.sync_waits),
+            "durable": bson::Timestamp::from(stats.durable),
+        },
+        "checkpoint": {
+            "count": count(stats.checkpoints),
+            "urgent": count(stats.checkpoints_urgent),
+            "millis": count(stats.checkpoint_millis),
+            "time": bson::Timestamp::from(stats.checkpoint),
+        },
+        "snapshots": snapshots,
+        "spill": {
+            "versions": count(stats.spilled_versions),
+            "bytes": count(stats.spilled_bytes),
+            "totalBytes": count(stats.spilled_total_bytes),
+        },
+        "throttled": count(stats.throttled),
+        "throttledMicros": count(stats.throttled_micros),
+        "writeConflicts": count(stats.write_conflicts),
+    }
+}
+
 /// Adds a member's sections to serverStatus.
 pub fn server_status(member: &Member, status: &mut Document) {
     frontend::commands::server_status::add_cursors(status, member.engine.cursors());
-    let stats = member.store.metrics();
-    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     status.insert(
         "storageEngine",
         doc! { "name": "shoal", "persistent": true, "supportsCommittedReads": true },
@@ -107,26 +148,7 @@ pub fn server_status(member: &Member, status: &mut Document) {
         },
     );
     status.insert("shoalReplication", member.replication.metrics());
-    status.insert(
-        "shoalStorage",
-        doc! {
-            "versions": { "bytes": count(stats.versions_bytes as u64), "count": count(stats.versions_count as u64) },
-            "base": { "bytes": count(stats.base_bytes) },
-            "oplog": {
-                "bytes": count(stats.oplog_bytes),
-                "syncs": count(stats.syncs),
-                "syncMicros": count(stats.sync_nanos / 1_000),
-                "waits": count(stats.sync_waits),
-            },
-            "checkpoint": {
-                "count": count(stats.checkpoints),
-                "millis": count(stats.checkpoint_millis),
-                "time": bson::Timestamp::from(stats.checkpoint),
-            },
-            "snapshots": { "pinned": count(stats.pinned_snapshots as u64) },
-            "throttled": count(stats.throttled),
-        },
-    );
+    status.insert("shoalStorage", storage(&member.store.metrics()));
     let Role::Member(hello) = hello(member).role else { return };
     let mut repl = doc! {
         "topologyVersion": {

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use types::{Code, Fault, OpTime, limits};
 use value::SharedDoc;
 use value::interval::KeyRange;
@@ -404,13 +405,22 @@ impl Batch {
     /// [`Error::WriteConflict`] when a key changed after the snapshot: prepare the batch again on a new one.
     pub fn commit(self, meta: CommitMeta) -> Result<OpTime, Error> {
         let shared = self.snapshot.shared.clone();
+        self.commit_to(&shared, meta).inspect_err(|error| {
+            if matches!(error, Error::WriteConflict) {
+                shared.conflicts.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    }
+
+    fn commit_to(self, shared: &Arc<Shared>, meta: CommitMeta) -> Result<OpTime, Error> {
         if self.logged.is_empty() {
             return Ok(shared.log.last());
         }
-        shared.throttle()?;
+        let bytes = crate::brake::cost(&self.writes);
+        let _admitted = shared.throttle(bytes, Some(self.snapshot.timestamp()))?;
         let Batch { snapshot, writes, logged, deltas, unique, multikey, touched, numbers } = self;
         let deltas: Vec<Delta> = deltas.into_iter().filter(|(_, count)| !count.is_zero()).collect();
-        let (local, entry) = draft(&shared, &writes, &logged, &deltas, meta.session.as_ref());
+        let (local, entry) = draft(shared, &writes, &logged, &deltas, meta.session.as_ref());
         let mut draft = Draft::new(&local, &entry);
         shared.commit_with(|at| {
             for collection in touched.values() {
@@ -445,7 +455,7 @@ impl Batch {
                     }
                     continue;
                 }
-                if unique::taken_since(&shared, &snapshot, &writes, &entry.key, entry.prefix_len) {
+                if unique::taken_since(shared, &snapshot, &writes, &entry.key, entry.prefix_len) {
                     return Err(Error::WriteConflict);
                 }
             }
@@ -459,7 +469,7 @@ impl Batch {
                 }
             }
             let mut puts: Vec<(Bytes, Value)> = writes.into_iter().collect();
-            let marked = mark_multikey(&shared, &multikey);
+            let marked = mark_multikey(shared, &multikey);
             if !marked.is_empty() {
                 let mut local = local;
                 local.puts.extend(marked.iter().cloned());

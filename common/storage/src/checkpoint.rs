@@ -4,6 +4,7 @@
 
 use crate::Error;
 use crate::base::Write;
+use crate::brake::{SLOW_PERCENT, SPILL_PERCENT, URGENT_PERCENT};
 use crate::error::Failure;
 use crate::fail;
 use crate::keyspace;
@@ -22,21 +23,16 @@ use types::Timestamp;
 /// A round: larger ones stall writers.
 const ROUND_BYTES: usize = 2 * 1024 * 1024;
 const ROUND_KEYS: usize = 1024;
-/// Writers are slowed from this share of the memory budget on, in percent; a checkpoint starts at half of it.
-pub(crate) const SLOW_PERCENT: usize = 80;
-const URGENT_PERCENT: usize = 50;
-/// Versions are spilled when a checkpoint left more than this.
-const SPILL_PERCENT: usize = 65;
 /// By interval, but after a quarter of it already when more than this part of the budget is used: it need not stay for a minute.
 const EARLY_PART: usize = 8;
-/// The longest that one commit is held back.
-const SLOW_MAX: Duration = Duration::from_millis(40);
 /// What a base may take on its disk, however little it holds.
 const BASE_BYTES_FREE: u64 = 64 * 1024 * 1024;
 /// Rounds wait so long for a base that cleans up behind its writer, from when its files are too large up to when they are by half
 /// of what it holds more.
 const CLEAN_WAIT_MIN: Duration = Duration::from_millis(20);
 const CLEAN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Rounds that remove what was dropped, while nothing else is to be done.
+const PURGE_EVERY: Duration = Duration::from_millis(20);
 /// A failed base is tried again after this long.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -58,8 +54,10 @@ pub(crate) struct CheckpointStats {
     pub at: Timestamp,
     pub count: u64,
     pub millis: u64,
-    pub throttled: u64,
-    pub throttled_micros: u64,
+    /// Those because memory filled.
+    pub urgent: u64,
+    /// Snapshots that were let go because memory ran out.
+    pub expired: u64,
 }
 
 /// State of the checkpoint thread.
@@ -69,14 +67,11 @@ pub(crate) struct Checkpointer {
     wake: Condvar,
     /// One pass at a time.
     pub(crate) pass: Mutex<()>,
-    /// Told after every round: memory was freed.
-    freed: Condvar,
-    freed_lock: Mutex<()>,
     at: AtomicU64,
     count: AtomicU64,
     millis: AtomicU64,
-    throttled: AtomicU64,
-    throttled_micros: AtomicU64,
+    urgent: AtomicU64,
+    expired: AtomicU64,
     /// The thread's own checkpoints wait for a base that has to clean up; those that somebody waits for do not.
     unhurried: AtomicBool,
     /// The size of the base after the last round, where that matters.
@@ -95,12 +90,15 @@ impl Checkpointer {
         self.wake.notify_all();
     }
 
-    fn nudge(&self) {
-        let mut wish = self.wish.lock();
-        if !wish.urgent {
-            wish.urgent = true;
-            self.wake.notify_all();
-        }
+    /// Memory fills: a checkpoint is due, and none may dawdle.
+    pub(crate) fn nudge(&self) {
+        self.wish.lock().urgent = true;
+        self.wake.notify_all();
+    }
+
+    /// Why nothing left memory the last time.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
     }
 
     /// After everything was removed.
@@ -118,8 +116,8 @@ impl Checkpointer {
             at: self.at(),
             count: self.count.load(Ordering::Relaxed),
             millis: self.millis.load(Ordering::Relaxed),
-            throttled: self.throttled.load(Ordering::Relaxed),
-            throttled_micros: self.throttled_micros.load(Ordering::Relaxed),
+            urgent: self.urgent.load(Ordering::Relaxed),
+            expired: self.expired.load(Ordering::Relaxed),
         }
     }
 }
@@ -132,7 +130,9 @@ impl Shared {
             let urgent = {
                 let mut wish = self.checkpointer.wish.lock();
                 if !wish.stop && !wish.urgent {
-                    self.checkpointer.wake.wait_for(&mut wish, self.options.checkpoint_interval / 4);
+                    let purge = if self.purge.is_due() { PURGE_EVERY } else { Duration::MAX };
+                    let time = purge.min(self.options.checkpoint_interval / 4);
+                    self.checkpointer.wake.wait_for(&mut wish, time);
                 }
                 if wish.stop {
                     return;
@@ -140,31 +140,37 @@ impl Shared {
                 std::mem::take(&mut wish.urgent)
             };
             let much = self.versions.bytes() > self.options.versions_bytes_max / EARLY_PART;
-            if !urgent && !much && last.elapsed() < self.options.checkpoint_interval {
+            let early = much && last.elapsed() >= self.options.checkpoint_interval / 4;
+            if !urgent && !early && last.elapsed() < self.options.checkpoint_interval {
+                if self.purge.is_due()
+                    && let Err(error) = self.purge_next()
+                {
+                    tracing::error!(%error, "what was dropped could not be removed");
+                    self.pause(RETRY_AFTER);
+                }
                 continue;
             }
             last = Instant::now();
-            if urgent && self.versions.bytes() > self.options.versions_bytes_max {
+            if urgent && (self.pressed(SLOW_PERCENT) || self.brake.is_used()) {
                 let expired = self.pins.expire(self.options.snapshot_age_max);
                 if expired > 0 {
+                    self.checkpointer.expired.fetch_add(expired as u64, Ordering::Relaxed);
                     tracing::warn!(expired, "old snapshots were let go because memory ran out");
                 }
             }
             let before = self.checkpointer.at();
             self.checkpointer.unhurried.store(true, Ordering::Release);
-            match self.checkpoint_pass(urgent) {
-                Ok(()) => {
-                    let moved = self.checkpointer.at() != before;
-                    if let Err(error) = self.relieve(moved, urgent) {
-                        tracing::error!(%error, "versions could not be spilled");
-                        self.pause(RETRY_AFTER);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "checkpoint failed");
-                    *self.checkpointer.failure.lock() = Some(Failure::of(&error));
-                    self.pause(RETRY_AFTER);
-                }
+            if urgent {
+                self.checkpointer.urgent.fetch_add(1, Ordering::Relaxed);
+            }
+            let done = self.checkpoint_pass(urgent).and_then(|()| {
+                let moved = self.checkpointer.at() != before;
+                self.relieve(moved, urgent)
+            });
+            if let Err(error) = done {
+                tracing::error!(%error, "checkpoint failed");
+                *self.checkpointer.failure.lock() = Some(Failure::of(&error));
+                self.pause(RETRY_AFTER);
             }
         }
     }
@@ -175,12 +181,18 @@ impl Shared {
             return Ok(());
         }
         if self.pressed(SPILL_PERCENT) {
-            let bytes = self.spill(URGENT_PERCENT)?;
-            self.checkpointer.freed.notify_all();
+            let mut bytes = self.spill(URGENT_PERCENT)?;
+            if self.pressed(SLOW_PERCENT) || (self.pressed(SPILL_PERCENT) && self.brake.is_used()) {
+                bytes += self.spill_past_readers(URGENT_PERCENT)?;
+            }
             tracing::debug!(bytes, "spilled");
             if bytes > 0 {
+                *self.checkpointer.failure.lock() = None;
+                self.brake.freed();
                 return Ok(());
             }
+            // Only what is synced may go.
+            self.log.hurry(self.pins.committed());
         }
         if !moved {
             // The same again at once would spin.
@@ -189,22 +201,42 @@ impl Shared {
         Ok(())
     }
 
-    /// Lets time go by, whatever memory wants, unless somebody waits for the checkpoint or the store stops.
+    /// Where somebody reads at an old time, and holds back with it what was written since: it goes to the spill space as well, which
+    /// keeps every version. Batches that rest on older snapshots have to be prepared again.
+    fn spill_past_readers(&self, percent: usize) -> Result<usize, Error> {
+        let goal = self.options.versions_bytes_max / 100 * percent;
+        let _pass = self.checkpointer.pass.lock();
+        self.check_last_room()?;
+        let at = {
+            // Who is in the commit section has looked for conflicts in memory.
+            let _section = self.commit.lock();
+            let at = self.pins.committed().min(self.log.durable_ts());
+            self.spill.claim(at);
+            at
+        };
+        self.spill.fill(&self.versions, at, &|| self.versions.bytes() <= goal)
+    }
+
+    /// Lets time go by, unless somebody waits for the checkpoint, memory fills, or the store stops.
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut wish = self.checkpointer.wish.lock();
-        while !wish.stop && self.checkpointer.unhurried.load(Ordering::Acquire) {
+        let may_wait = || {
+            let hurried = self.pressed(SLOW_PERCENT) || self.brake.is_used();
+            !hurried && self.checkpointer.unhurried.load(Ordering::Acquire)
+        };
+        while !wish.stop && may_wait() {
             if self.checkpointer.wake.wait_until(&mut wish, until).timed_out() {
                 break;
             }
         }
     }
 
+    /// Lets time go by, whatever memory wants.
     fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
         let mut wish = self.checkpointer.wish.lock();
-        if !wish.stop {
-            self.checkpointer.wake.wait_for(&mut wish, time);
-        }
+        while !wish.stop && !self.checkpointer.wake.wait_until(&mut wish, until).timed_out() {}
     }
 
     /// How far the floor may rise: what is synced and what a majority has; without need, not into the history window.
@@ -234,36 +266,6 @@ impl Shared {
         self.pins.raise_floor(self.stable(self.pressed(URGENT_PERCENT)));
     }
 
-    /// Before a commit: starts a checkpoint when memory fills, and slows the writer more the fuller it is.
-    ///
-    /// # Errors
-    /// If memory is full and the base cannot take anything: waiting would not help.
-    pub(crate) fn throttle(&self) -> Result<(), Error> {
-        let used = self.versions.bytes();
-        let max = self.options.versions_bytes_max.max(1);
-        if used <= max / 100 * URGENT_PERCENT {
-            return Ok(());
-        }
-        if used > max
-            && let Some(failure) = &*self.checkpointer.failure.lock()
-        {
-            return Err(Error::poisoned(failure));
-        }
-        self.checkpointer.nudge();
-        let slow = max / 100 * SLOW_PERCENT;
-        if used > slow {
-            self.checkpointer.throttled.fetch_add(1, Ordering::Relaxed);
-            let over = (used - slow) as f64 / (max - slow).max(1) as f64;
-            let wait = SLOW_MAX.mul_f64((over * over).min(1.0));
-            let mut guard = self.checkpointer.freed_lock.lock();
-            let start = Instant::now();
-            self.checkpointer.freed.wait_for(&mut guard, wait);
-            let waited = start.elapsed().as_micros() as u64;
-            self.checkpointer.throttled_micros.fetch_add(waited, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
     /// One checkpoint that the caller waits for. With `urgent` it takes everything that is stable, history window or not.
     pub(crate) fn checkpoint(&self, urgent: bool) -> Result<(), Error> {
         // Also one that runs already.
@@ -290,7 +292,7 @@ impl Shared {
         self.checkpointer.count.fetch_add(1, Ordering::Relaxed);
         self.checkpointer.millis.store(start.elapsed().as_millis() as u64, Ordering::Relaxed);
         tracing::debug!(%at, millis = start.elapsed().as_millis() as u64, "checkpoint");
-        self.purge_dropped(at)?;
+        self.purge_dropped()?;
         match self.options.engine {
             EngineKind::Sled | EngineKind::Fjall => {
                 let kept = self.options.oplog_min_retention.as_secs();
@@ -377,7 +379,7 @@ impl Shared {
         // Only up to what was written: an index build may have added an entry meanwhile.
         self.versions.evict(round.iter().map(|visible| (visible.key.as_ref(), visible.time)));
         round.clear();
-        self.checkpointer.freed.notify_all();
+        self.brake.freed();
         if let Some(beyond) = self.base.cleans_beyond() {
             self.let_clean(beyond);
         }

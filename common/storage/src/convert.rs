@@ -183,6 +183,10 @@ impl Store {
 
     /// Whether a record was changed after a time that a snapshot still holds. Nobody writes to it meanwhile.
     fn written_since(&self, collection: &Collection, at: Timestamp) -> bool {
+        // Not all of it need be in memory.
+        if at < self.shared.spill.newest_time() {
+            return true;
+        }
         let range = Range::records(collection.id.0, &KeyRange::all());
         let mut start = Bound::Included(range.start.clone());
         loop {

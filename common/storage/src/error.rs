@@ -87,6 +87,9 @@ pub enum Error {
     /// The disk is full. Where the log was hit by it this is as [`Error::Poisoned`], else it ends when there is room again.
     #[error("writes are refused, the disk is full: {reason}")]
     DiskFull { reason: String },
+    /// Memory for recent versions is full, and nothing leaves it.
+    #[error("writes are refused, the memory for recent versions (--versionsMB) is full: {reason}")]
+    MemoryFull { reason: String },
     #[error("storage is closed")]
     Closed,
     #[error("{path}: {source}")]
@@ -102,6 +105,9 @@ pub enum Error {
     /// The base engine failed.
     #[error("storage base: {0}")]
     Base(String),
+    /// Files of the base could not be synced: what was written since they last were may be on no disk, whatever is read.
+    #[error("storage base could not be synced: {0}")]
+    Unsynced(String),
     /// Bytes that we wrote ourselves do not read back.
     #[error("stored data is damaged: {0}")]
     Damaged(String),
@@ -136,6 +142,7 @@ impl Error {
             Error::Locked { .. } => Fault::new(Code::DBPathInUse, text),
             Error::Value(fault) => fault.clone(),
             Error::DiskFull { .. } => Fault::new(Code::OutOfDiskSpace, text),
+            Error::MemoryFull { .. } => Fault::new(Code::ExceededMemoryLimit, text),
             Error::Io { .. } | Error::Base(_) if Failure::of(self).disk_full => {
                 Fault::new(Code::OutOfDiskSpace, text)
             }
@@ -147,6 +154,7 @@ impl Error {
             | Error::Format { .. }
             | Error::EngineMismatch { .. }
             | Error::Base(_)
+            | Error::Unsynced(_)
             | Error::Damaged(_) => Fault::internal(text),
         }
     }

@@ -5,6 +5,7 @@
 mod aside;
 mod base;
 mod batch;
+mod brake;
 mod capped;
 mod catalog;
 mod change;

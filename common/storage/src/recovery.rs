@@ -5,6 +5,7 @@
 use crate::Error;
 use crate::base::Engine;
 use crate::batch::{document_id, entry_value, index_change_accepted};
+use crate::brake::Brake;
 use crate::capped::{self, NumberTable};
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, Checkpointer, SYNCED};
@@ -20,6 +21,7 @@ use crate::oplog::{Begun, Log, Record, diff};
 use crate::options::{EngineKind, Options};
 use crate::pins::Registry;
 use crate::predicate::Predicates;
+use crate::purge::Purge;
 use crate::rollback::NEXT_IDENT;
 use crate::room::Room;
 use crate::scan::Direction;
@@ -34,7 +36,7 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Instant;
 use types::{Timestamp, Uuid};
 
@@ -162,6 +164,9 @@ pub(crate) fn recover(
         control,
         catalog: ArcSwap::from_pointee(catalog),
         checkpointer: Checkpointer::new(checkpoint),
+        brake: Brake::default(),
+        purge: Purge::default(),
+        conflicts: AtomicU64::new(0),
         room: Room::default(),
         term: AtomicI64::new(term),
         writable: AtomicBool::new(options.writable),

@@ -86,6 +86,12 @@ impl Spill {
         }
     }
 
+    /// In the commit section: versions up to there are about to leave memory, whoever reads. Batches that rest on an older snapshot
+    /// are told by [`Spill::newest_time`].
+    pub(crate) fn claim(&self, at: Timestamp) {
+        self.newest.fetch_max(at.0, Ordering::SeqCst);
+    }
+
     /// The newest spilled version of a key no newer than `at`.
     pub(crate) fn get(&self, key: &[u8], at: Timestamp) -> Result<Option<(Timestamp, Value)>, Error> {
         if !self.active() {

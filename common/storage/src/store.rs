@@ -2,6 +2,7 @@
 
 use crate::base::{self, Cached, Engine, Guarded, Health, guard};
 use crate::batch::Batch;
+use crate::brake::Brake;
 use crate::capped::NumberTable;
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpointer;
@@ -25,7 +26,7 @@ use std::future::Future;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use types::{OpTime, Timestamp};
@@ -45,6 +46,10 @@ pub(crate) struct Shared {
     pub control: Control,
     pub catalog: ArcSwap<Catalog>,
     pub checkpointer: Checkpointer,
+    pub brake: Brake,
+    pub purge: crate::purge::Purge,
+    /// Commits that met a newer version.
+    pub conflicts: AtomicU64,
     pub room: Room,
     pub term: AtomicI64,
     /// Whether commits of this member's own are taken; changed only in the commit section.
@@ -152,6 +157,12 @@ pub struct StoreStats {
     pub spilled_versions: u64,
     pub spilled_bytes: u64,
     pub spilled_total_bytes: u64,
+    /// Checkpoints that were begun because memory filled.
+    pub checkpoints_urgent: u64,
+    /// Snapshots that were let go because memory ran out.
+    pub snapshots_expired: u64,
+    /// Commits that were refused because something was changed after their snapshot.
+    pub write_conflicts: u64,
     /// Commits that were slowed because memory ran low.
     pub throttled: u64,
     /// How long all of them were held back.
@@ -182,6 +193,7 @@ impl Store {
         let base = guard(|| base(&options, &dir.join("base"), &health))?;
         let base: Arc<dyn Engine> = Arc::new(Cached::new(base, options.value_cache_bytes()));
         let base: Arc<dyn Engine> = Arc::new(Guarded::new(base, health.clone()));
+        base.flush()?;
         let shared = recovery::recover(options, control, base)?;
         let own = shared.clone();
         // Until the indexes are whole; before there is a thread that makes checkpoints.
@@ -382,6 +394,7 @@ impl Store {
         let shared = &self.shared;
         let LogStats { syncs, sync_nanos, written_bytes, waits } = shared.log.stats();
         let checkpoint = shared.checkpointer.stats();
+        let (throttled, throttled_micros) = shared.brake.stats();
         let SpillStats { keys, bytes, total_bytes } = shared.spill.stats();
         let (pinned_snapshots, oldest_pinned) = shared.pins.oldest();
         StoreStats {
@@ -404,8 +417,11 @@ impl Store {
             spilled_versions: keys,
             spilled_bytes: bytes,
             spilled_total_bytes: total_bytes,
-            throttled: checkpoint.throttled,
-            throttled_micros: checkpoint.throttled_micros,
+            checkpoints_urgent: checkpoint.urgent,
+            snapshots_expired: checkpoint.expired,
+            write_conflicts: shared.conflicts.load(Ordering::Relaxed),
+            throttled,
+            throttled_micros,
         }
     }
 }

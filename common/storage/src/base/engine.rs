@@ -34,6 +34,10 @@ pub(crate) trait Engine: Send + Sync {
     fn write(&self, writes: &[Write]) -> Result<(), Error>;
 
     /// Returns when everything written before is on disk and synced.
+    ///
+    /// # Errors
+    /// [`Error::Unsynced`] where a sync failed: systems tell that once, and show what they could not write as if it were there. To
+    /// sync again says nothing then. Else it could not even be handed to the system.
     fn flush(&self) -> Result<(), Error>;
 
     /// Bytes on disk.

@@ -67,9 +67,7 @@ impl Fjall {
         let values = db.keyspace("values", options).map_err(failed)?;
         // What the journal brought back may be more than a cache of this size has room for.
         let filled = AtomicUsize::new(usize::try_from(db.write_buffer_size()).unwrap_or(usize::MAX));
-        let engine = Fjall { db, values, memtable, filled };
-        engine.flush()?;
-        Ok(engine)
+        Ok(Fjall { db, values, memtable, filled })
     }
 
     /// Turns to the next memtable when one is full.
@@ -136,7 +134,8 @@ impl Engine for Fjall {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.db.persist(PersistMode::SyncAll).map_err(failed)
+        self.db.persist(PersistMode::Buffer).map_err(failed)?;
+        self.db.persist(PersistMode::SyncAll).map_err(|error| Error::Unsynced(error.to_string()))
     }
 
     fn size(&self) -> u64 {

@@ -46,13 +46,18 @@ impl Health {
 
     /// Something of the base is not as it was written.
     pub(crate) fn report(&self, reason: &str) {
+        // An engine may also panic where there is no room; with room it opens again.
+        let is_full = reason.contains("No space left") || reason.contains("StorageFull");
+        self.end(reason, !is_full);
+    }
+
+    /// The first one counts. With `lasts` the base is not opened again as it is.
+    fn end(&self, reason: &str, lasts: bool) {
         if self.first.set(reason.to_owned()).is_err() {
             return;
         }
-        tracing::error!(reason, "the store is damaged; it ends here, and is not opened again as it is");
-        // An engine may also panic where there is no room; with room it opens again.
-        let is_full = reason.contains("No space left") || reason.contains("StorageFull");
-        if !is_full && let Err(error) = fs::write(&self.mark, reason) {
+        tracing::error!(reason, lasts, "the store is damaged; it ends here");
+        if lasts && let Err(error) = fs::write(&self.mark, reason) {
             tracing::error!(%error, file = %self.mark.display(), "the damage could not be noted");
         }
         self.told.send_replace(true);
@@ -144,7 +149,18 @@ impl Engine for Guarded {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.run(|inner| inner.flush())
+        let flushed = self.run(|inner| inner.flush());
+        flushed.map_err(|error| {
+            let reason = error.to_string();
+            match error {
+                Error::Damaged(_) => return error,
+                // Also for want of room: what the system had taken already is lost, and a new start would read it all the same.
+                Error::Unsynced(_) => self.health.end(&reason, true),
+                // No engine goes on after that; where there was no room, a new start does.
+                _ => self.health.report(&reason),
+            }
+            Error::Damaged(reason)
+        })
     }
 
     fn size(&self) -> u64 {
@@ -176,7 +192,8 @@ mod tests {
     use super::*;
     use crate::snapshot::join_base;
 
-    struct Broken(Memory);
+    #[derive(Default)]
+    struct Broken(Memory, parking_lot::Mutex<Option<Error>>);
 
     impl Engine for Broken {
         fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
@@ -198,7 +215,7 @@ mod tests {
         }
 
         fn flush(&self) -> Result<(), Error> {
-            self.0.flush()
+            self.1.lock().take().map_or(Ok(()), Err)
         }
 
         fn size(&self) -> u64 {
@@ -216,7 +233,7 @@ mod tests {
 
     fn open(dir: &Path) -> (Guarded, Arc<Health>) {
         let health = Health::new(dir, None).unwrap();
-        let base = Guarded::new(Arc::new(Broken(Memory::default())), health.clone());
+        let base = Guarded::new(Arc::new(Broken::default()), health.clone());
         let key = Bytes::from_static(b"k");
         let value = Some(join_base(&key, Timestamp(1), b"v"));
         base.write(&[Write { key, value }]).unwrap();
@@ -250,5 +267,27 @@ mod tests {
             base.write(&[Write { key, value }]).unwrap();
             base.value(b"bad").unwrap_err()
         });
+    }
+
+    #[test]
+    fn a_flush_that_failed_is_the_last_one() {
+        let full = "No space left on device (os error 28)".to_owned();
+        for (error, lasts) in [
+            (Error::Unsynced("Input/output error".to_owned()), true),
+            (Error::Unsynced(full.clone()), true),
+            (Error::Base("Input/output error".to_owned()), true),
+            // Nothing was lost: it was never taken.
+            (Error::Base(full), false),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let health = Health::new(dir.path(), None).unwrap();
+            let broken = Broken::default();
+            *broken.1.lock() = Some(error);
+            let base = Guarded::new(Arc::new(broken), health.clone());
+            assert!(matches!(base.flush(), Err(Error::Damaged(_))));
+            assert!(health.damage().is_some());
+            assert!(base.flush().is_err() && base.write(&[]).is_err() && base.value(b"k").is_err());
+            assert_eq!(Health::new(dir.path(), None).is_err(), lasts);
+        }
     }
 }

@@ -9,6 +9,8 @@ mod memory;
 mod sled;
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+mod syncs;
 
 pub(crate) use cached::Cached;
 pub(crate) use engine::{BaseIter, Bounds, Engine, Write};

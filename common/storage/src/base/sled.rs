@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub(crate) struct Sled {
     file: File,
     dir: PathBuf,
     synced_blobs: Mutex<HashSet<OsString>>,
+    synced_conf: AtomicBool,
 }
 
 impl Sled {
@@ -55,10 +57,9 @@ impl Sled {
         let pieces = db.open_tree(b"pieces").map_err(failed)?;
         let path = dir.join("db");
         let file = File::open(&path).map_err(Error::io(&path))?;
-        let engine =
-            Sled { db, values, pieces, file, dir: dir.to_owned(), synced_blobs: Mutex::new(HashSet::new()) };
-        engine.flush()?;
-        Ok(engine)
+        let synced_blobs = Mutex::new(HashSet::new());
+        let synced_conf = AtomicBool::new(false);
+        Ok(Sled { db, values, pieces, file, dir: dir.to_owned(), synced_blobs, synced_conf })
     }
 
     fn put(&self, key: &Bytes, value: &Bytes) -> Result<(), Error> {
@@ -92,6 +93,17 @@ impl Sled {
         if let Some((set, length)) = old.and_then(|old| parse_header(&old)) {
             for number in 0..length.div_ceil(PIECE_BYTES) {
                 self.pieces.remove(piece_key(set, number)).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs the file that says how sled lays out the others, and that all of them are there. sled writes it when it is opened, and
+    /// does not sync it.
+    fn sync_conf(&self) -> Result<(), Error> {
+        if !self.synced_conf.swap(true, Ordering::AcqRel) {
+            for path in [self.dir.join("conf"), self.dir.clone()] {
+                File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io(path))?;
             }
         }
         Ok(())
@@ -169,9 +181,13 @@ impl Engine for Sled {
     }
 
     fn flush(&self) -> Result<(), Error> {
-        self.db.flush().map_err(failed)?;
-        self.sync_blobs()?;
-        self.file.sync_all().map_err(Error::io(self.dir.join("db")))
+        let handed = self.db.flush().map_err(failed);
+        // Also after a failure: it may have been one of syncing.
+        let unsynced = |error: Error| Error::Unsynced(error.to_string());
+        self.sync_conf().map_err(unsynced)?;
+        self.sync_blobs().map_err(unsynced)?;
+        self.file.sync_all().map_err(Error::io(self.dir.join("db"))).map_err(unsynced)?;
+        handed.map(drop)
     }
 
     fn size(&self) -> u64 {

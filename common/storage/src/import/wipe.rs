@@ -1,13 +1,11 @@
 //! The beginning of an import: everything that was here goes.
 
 use super::{IMPORTING, Importing, LOG_START, log_start};
-use crate::base::Write;
 use crate::catalog::Catalog;
 use crate::checkpoint::{CHECKPOINT, CHECKPOINTING, SYNCED};
 use crate::collection::Collection;
 use crate::control::{Control, sync_dir};
 use crate::keyspace::Range;
-use crate::scan::Direction;
 use crate::store::Shared;
 use crate::{Error, Store, fail};
 use bytes::Bytes;
@@ -17,8 +15,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use types::{OpTime, Timestamp};
-
-const ROUND_KEYS: usize = 4096;
 
 impl Store {
     /// Removes everything and begins to copy another store, whose log stood at `source_last` before anything of it is copied. The
@@ -41,7 +37,10 @@ impl Store {
         shared.control.change([(IMPORTING, import.fact())], &[CHECKPOINT, CHECKPOINTING, SYNCED])?;
         fail::point("import-begun");
         shared.is_importing.store(true, Ordering::Release);
-        shared.wipe(&mut import).inspect_err(|error| shared.log.poison(error))?;
+        shared.wipe(&mut import).inspect_err(|error| match error {
+            Error::Closed => {}
+            error => shared.log.poison(error),
+        })?;
         *shared.importing.lock() = Some(import);
         drop(section);
         *shared.catalog_changes.lock() += 1;
@@ -62,6 +61,7 @@ impl Shared {
         self.clear_base(&Range { start: Vec::new(), end: vec![u8::MAX] })?;
         self.base.flush()?;
         self.spill.reset();
+        self.purge.reset();
         self.counts.retain(|_| false);
         self.numbers.clear();
         self.builds.clear();
@@ -77,21 +77,18 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes a range of keys from the base.
+    /// Removes a range of keys from the base. Ends with the store: what it leaves then, start-up removes.
     pub(super) fn clear_base(&self, range: &Range) -> Result<(), Error> {
+        let end = Bytes::copy_from_slice(&range.end);
+        let mut from = Bound::Included(Bytes::copy_from_slice(&range.start));
         loop {
-            let start = Bound::Included(Bytes::copy_from_slice(&range.start));
-            let bounds = (start, Bound::Excluded(Bytes::copy_from_slice(&range.end)));
-            let writes = self
-                .base
-                .range(bounds, Direction::Forward)
-                .take(ROUND_KEYS)
-                .map(|pair| pair.map(|(key, _)| Write { key, value: None }))
-                .collect::<Result<Vec<_>, Error>>()?;
-            if writes.is_empty() {
-                return Ok(());
+            if self.closed.load(Ordering::Acquire) {
+                return Err(Error::Closed);
             }
-            self.base.write(&writes)?;
+            match self.remove_round(from, end.clone())? {
+                Some(last) => from = Bound::Excluded(last),
+                None => return Ok(()),
+            }
         }
     }
 }

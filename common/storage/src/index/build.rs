@@ -22,6 +22,8 @@ use value::SharedDoc;
 
 /// Records per stretch: the commit section is held while the entries of one are added.
 const STRETCH_RECORDS: usize = 128;
+/// What an entry is taken to need in memory.
+const ENTRY_BYTES: usize = 512;
 
 /// Adds entries for all records to the indexes with these idents.
 pub(crate) fn run(shared: &Arc<Shared>, collection: Ident, indexes: &[Ident]) -> Result<(), Error> {
@@ -107,7 +109,7 @@ fn build(
     let mut start = all.start;
     loop {
         shared.check_open()?;
-        shared.throttle()?;
+        let _admitted = shared.throttle(STRETCH_RECORDS * indexes.len() * ENTRY_BYTES, None)?;
         let snapshot = snapshot()?;
         let range = Range { start: start.clone(), end: all.end.clone() };
         let scan = RecordScan::new(snapshot.clone(), range, Direction::Forward);

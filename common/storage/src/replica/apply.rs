@@ -3,7 +3,7 @@
 
 use super::LogRecord;
 use super::group::{Group, is_command};
-use crate::checkpoint::SLOW_PERCENT;
+use crate::brake::Admitted;
 use crate::{Error, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,13 @@ use types::OpTime;
 const BRIEF_COUNT_MAX: usize = 64;
 const BRIEF_BYTES_MAX: usize = 256 * 1024;
 
+/// What a record is taken to need in memory beside twice its size: keys, index entries, what they cost.
+const RECORD_BYTES: usize = 1024;
+
+fn bytes_of(records: &[LogRecord]) -> usize {
+    records.iter().map(|record| 2 * record.size() + RECORD_BYTES).sum()
+}
+
 impl Store {
     /// Whether [`Store::apply`] of these records takes about as long as a commit, and waits for nothing: few records, no command, and
     /// memory that has room. To hand them to another thread and back would cost more.
@@ -20,7 +27,7 @@ impl Store {
         records.len() <= BRIEF_COUNT_MAX
             && records.iter().map(LogRecord::size).sum::<usize>() <= BRIEF_BYTES_MAX
             && records.iter().all(|record| is_command(record).is_ok_and(|is_command| !is_command))
-            && !self.shared.pressed(SLOW_PERCENT)
+            && self.shared.has_room_for(bytes_of(records))
     }
 
     /// Applies records that follow the last one of the log: they are appended to it, not yet synced, and become visible together,
@@ -56,16 +63,17 @@ impl Store {
                 shared.keep_marks()?;
             }
         }
-        shared.throttle()?;
-        self.apply_all(records).inspect_err(|error| match error {
+        let admitted = shared.throttle(bytes_of(records), None)?;
+        self.apply_all(records, admitted).inspect_err(|error| match error {
             Error::Closed => {}
             error => shared.log.poison(error),
         })?;
         Ok(last)
     }
 
-    fn apply_all(&self, records: &[LogRecord]) -> Result<(), Error> {
+    fn apply_all(&self, records: &[LogRecord], admitted: Admitted<'_>) -> Result<(), Error> {
         let shared: &Arc<_> = &self.shared;
+        let mut admitted = Some(admitted);
         let mut rest = records;
         while !rest.is_empty() {
             let mut length = 0;
@@ -81,6 +89,8 @@ impl Store {
             }
             rest = others;
             if let Some((command, others)) = rest.split_first() {
+                // It may wait for an index build, and that for room in memory.
+                drop(admitted.take());
                 shared.apply_command(command)?;
                 rest = others;
             }

@@ -11,9 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use types::Code;
 
-const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
-
 fn wait(store: &Store, at: types::OpTime) -> Result<(), Error> {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.durable(at))
 }
@@ -64,6 +61,41 @@ fn a_failed_write_or_sync_ends_writing_and_is_never_tried_again() {
         let store = Store::open(options).unwrap();
         let found = read(&store.snapshot(), &store, "d.c", Direction::Forward);
         assert!(found.starts_with(&records.into_iter().collect::<Vec<_>>()));
+    }
+}
+
+/// The system tells a failed sync once, and keeps serving what it could not write: to sync again and go on would drop the log of
+/// records that are on no disk.
+#[test]
+fn a_failed_sync_of_the_base_ends_the_store() {
+    for errno in [EIO, ENOSPC] {
+        for after in 0..3 {
+            let dir = tempfile::tempdir().unwrap();
+            let base = Fragile::default();
+            let open = |base: &Fragile| {
+                let base = base.clone();
+                Store::open_on(options(dir.path(), EngineKind::Sled), move |_, _, _| Ok(Arc::new(base)))
+            };
+            let store = open(&base).unwrap();
+            let records = filled(&store, 200);
+            base.fail_flush(after, errno);
+            assert!(store.force_checkpoint().is_err());
+            assert!(
+                store.force_checkpoint().is_err(),
+                "{errno} {after}: tried again as if it had not failed"
+            );
+            let damage = store.damage().expect("told").to_owned();
+            assert!(damage.contains("sync"), "{damage}");
+            assert!(store.close().is_err());
+            drop(store);
+            // Not even the next start may believe what the system still shows.
+            assert!(matches!(open(&base), Err(Error::Damaged(_))));
+            // After a loss of power the log has all that the disk has not.
+            fs::remove_file(dir.path().join("damaged")).unwrap();
+            let store = open(&base.crash(0)).unwrap();
+            assert_state(&store, &State::from([("d.c".to_owned(), records)]));
+            store.force_checkpoint().unwrap();
+        }
     }
 }
 

@@ -108,6 +108,9 @@ pub(super) fn put(store: &Store, name: &str, id: i32, doc: Option<&Document>) ->
     batch.commit(CommitMeta::default()).map(|at| at.ts)
 }
 
+pub(super) const EIO: i32 = 5;
+pub(super) const ENOSPC: i32 = 28;
+
 #[derive(Default)]
 struct Disk {
     journal: Vec<Write>,
@@ -116,15 +119,29 @@ struct Disk {
     map: BTreeMap<Bytes, Bytes>,
     /// Writes until it fails.
     fuse: Option<usize>,
+    /// Flushes until one fails, with its number as the system gives it.
+    flush_fuse: Option<(usize, i32)>,
+    /// How long a write takes.
+    slow: Duration,
 }
 
-/// A base in memory that can fail after some writes, and lose any suffix of what was not synced.
+/// A base in memory that can fail after some writes, and lose any suffix of what was not synced. What was not synced when a flush
+/// fails is lost for good, and served all the same: so do files whose pages a system could not write.
 #[derive(Default, Clone)]
 pub(super) struct Fragile(Arc<Mutex<Disk>>);
 
 impl Fragile {
     pub(super) fn fail_after(&self, writes: Option<usize>) {
         self.0.lock().fuse = writes;
+    }
+
+    /// The flush after so many fails, once.
+    pub(super) fn fail_flush(&self, after: usize, errno: i32) {
+        self.0.lock().flush_fuse = Some((after, errno));
+    }
+
+    pub(super) fn slow_down(&self, write: Duration) {
+        self.0.lock().slow = write;
     }
 
     /// What a crash may leave: `keep` of the writes since the last sync, in per cent.
@@ -167,6 +184,10 @@ impl Engine for Fragile {
     }
 
     fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        let slow = self.0.lock().slow;
+        if !slow.is_zero() {
+            std::thread::park_timeout(slow);
+        }
         let mut disk = self.0.lock();
         for write in writes {
             match &mut disk.fuse {
@@ -185,8 +206,20 @@ impl Engine for Fragile {
 
     fn flush(&self) -> Result<(), Error> {
         let mut disk = self.0.lock();
-        if disk.fuse == Some(0) {
-            return Err(Error::Base("blown fuse".to_owned()));
+        let errno = match &mut disk.flush_fuse {
+            Some((0, errno)) => Some(*errno),
+            Some((left, _)) => {
+                *left -= 1;
+                None
+            }
+            None => None,
+        };
+        if errno.is_some() || disk.fuse == Some(0) {
+            let synced = disk.synced;
+            disk.journal.truncate(synced);
+            disk.flush_fuse = None;
+            let source = std::io::Error::from_raw_os_error(errno.unwrap_or(EIO));
+            return Err(Error::Unsynced(source.to_string()));
         }
         disk.synced = disk.journal.len();
         Ok(())
@@ -202,6 +235,14 @@ impl Engine for Fragile {
 
     fn checks_reads(&self) -> bool {
         false
+    }
+}
+
+/// As an administrator who knows better.
+pub(super) fn forget_damage(dir: &Path) {
+    match std::fs::remove_file(dir.join("damaged")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+        _ => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the whole store: against a model, across crashes of its base, under concurrency.
 
 mod aside;
+mod brake;
 mod collation;
 mod concurrent;
 mod cursor;
@@ -10,9 +11,11 @@ mod golden;
 mod harness;
 mod hash;
 mod kinds;
+mod memory;
 mod model;
 mod oplog;
 mod pair;
+mod purge;
 mod rebuild;
 mod replica;
 mod rollback;

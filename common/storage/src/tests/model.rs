@@ -25,7 +25,7 @@ enum Step {
     DropIndex(usize, usize),
     Recreate(usize),
     Checkpoint,
-    /// A checkpoint that fails after so many writes.
+    /// A checkpoint that fails after so many writes; where it was a sync that failed, the store ends, and what was not synced is lost.
     FailingCheckpoint(usize),
     Hold,
     Release(usize),
@@ -214,6 +214,7 @@ impl Run {
         self.held.clear();
         self.store = None;
         self.base = base;
+        forget_damage(self.dir.path());
         let opened = open(self.dir.path(), &self.base, self.engine, &self.majority, self.budget);
         self.store = Some(opened.unwrap());
         self.store().resume_builds().unwrap();
@@ -258,6 +259,10 @@ impl Run {
                     base.fail_after(Some(writes));
                     self.store().force_checkpoint().ok();
                     base.fail_after(None);
+                    if self.store().damage().is_some() {
+                        assert!(self.store().force_checkpoint().is_err(), "tried again");
+                        self.reopen(Some(base.crash(0)));
+                    }
                 }
             }
             Step::Hold => self.held.push((self.store().snapshot(), self.state.clone())),

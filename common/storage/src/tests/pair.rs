@@ -389,6 +389,7 @@ impl Run {
                 self.follower.store().force_checkpoint().ok();
                 base.fail_after(None);
                 self.follower.base = Some(base.crash(keep));
+                forget_damage(self.follower.dir.path());
                 self.follower.open(false, &self.majority);
                 self.opened();
             }

@@ -105,6 +105,11 @@ pub(super) fn key_cost(key: &[u8]) -> usize {
     allocated(key.len()) + KEY_OVERHEAD_BYTES
 }
 
+/// What a key with one version takes.
+pub(crate) fn entry_cost(key: &[u8], value: &Value) -> usize {
+    key_cost(key) + version_cost(value)
+}
+
 pub(super) fn version_cost(value: &Value) -> usize {
     let value = value.as_ref().map_or(0, |value| allocated(value.len()) + VALUE_OVERHEAD_BYTES);
     value + VERSION_OVERHEAD_BYTES

@@ -11,6 +11,7 @@ mod leaf;
 mod top;
 
 use bytes::Bytes;
+pub(crate) use entry::entry_cost;
 use entry::{Entry, Gone, key_cost, version_cost};
 use leaf::LEAF_KEYS_MAX;
 use parking_lot::RwLock;
