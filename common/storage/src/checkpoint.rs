@@ -22,6 +22,8 @@ use types::Timestamp;
 
 /// A round: larger ones stall writers.
 const ROUND_BYTES: usize = 2 * 1024 * 1024;
+/// While the base has to clean up.
+const ROUND_BYTES_SLOW: usize = 64 * 1024;
 const ROUND_KEYS: usize = 1024;
 /// By interval, but after a quarter of it already when more than this part of the budget is used: it need not stay for a minute.
 const EARLY_PART: usize = 8;
@@ -31,6 +33,10 @@ const BASE_BYTES_FREE: u64 = 64 * 1024 * 1024;
 /// of what it holds more.
 const CLEAN_WAIT_MIN: Duration = Duration::from_millis(20);
 const CLEAN_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Of it after one small round: what writers wait for at most before more memory is freed.
+const CLEAN_WAIT_ROUND: Duration = Duration::from_millis(50);
+/// More is not remembered.
+const CLEAN_OWED_MAX: Duration = Duration::from_secs(4);
 /// Rounds that remove what was dropped, while nothing else is to be done.
 const PURGE_EVERY: Duration = Duration::from_millis(20);
 /// A failed base is tried again after this long.
@@ -74,6 +80,8 @@ pub(crate) struct Checkpointer {
     expired: AtomicU64,
     /// The thread's own checkpoints wait for a base that has to clean up; those that somebody waits for do not.
     unhurried: AtomicBool,
+    /// What a base that has to clean up is still to be given.
+    owed_micros: AtomicU64,
     /// The size of the base after the last round, where that matters.
     base_bytes: AtomicU64,
     /// Why the last checkpoint failed, until one succeeds.
@@ -217,15 +225,11 @@ impl Shared {
         self.spill.fill(&self.versions, at, &|| self.versions.bytes() <= goal)
     }
 
-    /// Lets time go by, unless somebody waits for the checkpoint, memory fills, or the store stops.
+    /// Lets time go by, unless somebody waits for the checkpoint or the store stops.
     fn wait(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut wish = self.checkpointer.wish.lock();
-        let may_wait = || {
-            let hurried = self.pressed(SLOW_PERCENT) || self.brake.is_used();
-            !hurried && self.checkpointer.unhurried.load(Ordering::Acquire)
-        };
-        while !wish.stop && may_wait() {
+        while !wish.stop && self.checkpointer.unhurried.load(Ordering::Acquire) {
             if self.checkpointer.wake.wait_until(&mut wish, until).timed_out() {
                 break;
             }
@@ -354,7 +358,8 @@ impl Shared {
             for visible in found {
                 bytes += visible.key.len() + visible.value.as_ref().map_or(0, Bytes::len);
                 round.push(visible);
-                if bytes >= ROUND_BYTES {
+                let is_slow = self.checkpointer.owed_micros.load(Ordering::Acquire) > 0;
+                if bytes >= if is_slow { ROUND_BYTES_SLOW } else { ROUND_BYTES } {
                     self.move_round(&mut round)?;
                     bytes = 0;
                 }
@@ -386,19 +391,28 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits for a base whose files grew although they are too large for what they hold: it has to clean up first. The longer the
-    /// larger they are; writers are slowed meanwhile as memory fills.
+    /// Gives a base time to clean up whose files grew although they are too large for what they hold: the more, the larger they are.
+    /// What it owes is waited for a little after each round, and rounds are small meanwhile: memory is freed slowly then, but
+    /// all the time, so writers are slowed and none of them stands still.
     fn let_clean(&self, beyond: f64) {
         let size = self.base.size();
         // Since the round before: an engine writes behind its writer.
         let before = self.checkpointer.base_bytes.swap(size, Ordering::AcqRel);
-        if size <= before.max(BASE_BYTES_FREE) || !self.checkpointer.unhurried.load(Ordering::Acquire) {
-            return;
-        }
         let held = self.counts.total_bytes().max(1);
         let over = 2.0 * (size as f64 / held as f64 - beyond);
-        if over > 0.0 {
-            self.wait(CLEAN_WAIT_MIN + CLEAN_WAIT_MAX.mul_f64((over * over).min(1.0)));
+        if over <= 0.0 || !self.checkpointer.unhurried.load(Ordering::Acquire) {
+            self.checkpointer.owed_micros.store(0, Ordering::Release);
+            return;
+        }
+        let grown = if before == 0 { 0 } else { size.saturating_sub(before.max(BASE_BYTES_FREE)) };
+        let each = CLEAN_WAIT_MIN + CLEAN_WAIT_MAX.mul_f64((over * over).min(1.0));
+        let more = each.mul_f64(grown as f64 / ROUND_BYTES as f64).min(CLEAN_OWED_MAX);
+        let owed = Duration::from_micros(self.checkpointer.owed_micros.load(Ordering::Acquire)) + more;
+        let now = owed.min(CLEAN_WAIT_ROUND);
+        let later = (owed.min(CLEAN_OWED_MAX) - now).as_micros() as u64;
+        self.checkpointer.owed_micros.store(later, Ordering::Release);
+        if !now.is_zero() {
+            self.wait(now);
         }
     }
 

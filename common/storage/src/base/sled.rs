@@ -17,7 +17,7 @@ use std::sync::{Arc, Once, Weak};
 use std::time::Duration;
 
 /// sled counts what a page has on disk; in memory it is more, and what was replaced goes only after a while.
-const COUNTED_OF: (usize, usize) = (1, 3);
+const COUNTED_OF: (usize, usize) = (1, 4);
 /// A leaf holds up to 17 values and is written whole; it has to stay below a quarter of a segment.
 const SEGMENT_BYTES: usize = 2 * 1024 * 1024;
 const PIECE_BYTES: usize = 16 * 1024;
