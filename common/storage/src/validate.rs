@@ -207,7 +207,7 @@ impl Comparison<'_> {
     fn entries(&mut self, compared: &Compared<'_>) -> Result<(), Error> {
         let Compared { index, counted, yielded } = *compared;
         let mut present = Count::default();
-        let mut before: Option<(Vec<u8>, RecordKey)> = None;
+        let mut before = None;
         for entry in self.all(index) {
             (self.interrupted)()?;
             let (full, value) = entry?;
@@ -215,11 +215,11 @@ impl Comparison<'_> {
             if !index.unique {
                 continue;
             }
-            let (key, record_key) = split_entry(&keyspace::strip(full), &value)?;
-            if before.as_ref().is_some_and(|(other, _)| *other == *key) {
+            let (key, _) = split_entry(&keyspace::strip(full), &value)?;
+            if before.as_ref() == Some(&key) {
                 self.found.tell_of(index, || "it is unique, and two documents have one key".to_owned());
             }
-            before = Some((key.to_vec(), record_key));
+            before = Some(key);
         }
         if present != yielded {
             self.extra(index)?;

@@ -3,8 +3,8 @@
 //!
 //! Futures and threads wait in a list by time, so that a sync wakes those whose entries it brought to the disk and nobody else, each
 //! without a lock that all of them would want next. Those that it answered are likely to come back with their next write at once;
-//! the thread gives them a moment before it syncs for the ones that came meanwhile, or they would go on as two groups that take
-//! turns, with twice the syncs.
+//! the thread gives them a moment before it syncs for the ones that came meanwhile: few would go on as two groups that take turns,
+//! with twice the syncs. Many shall do so, for each group then works while the disk has the other one.
 
 use super::append::Log;
 use crate::Error;
